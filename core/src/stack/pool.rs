@@ -1,0 +1,198 @@
+//! The stacks that coroutines have done with, kept for the next ones.
+//!
+//! **How.** A returned stack is the first to be taken again, while it is hot; a new one is cut only
+//! if its class has none.
+//!
+//! **Trimming.** Nobody knows cheaply how deep a stack went. The stack pointers seen at parks are
+//! lower bounds; a canary word is jumped over by a large frame, and one below the first page would
+//! cost every stack a second page; asking the kernel (`mincore`) costs twice what giving back does.
+//! So a return never asks. Each class lists its stacks in order of return, in three zones that move
+//! in batches:
+//!
+//! ```text
+//!   returned first                                                            returned last
+//!   | bare: no memory | trimmed: `max_pooled`, high_water each | warm: as they came back |
+//! ```
+//!
+//! The warm zone is bounded by the memory it would hold if each stack had gone as deep as it could
+//! ([`WARM_BYTES`]). Only when more come back does trimming cost a system call or two a stack. A
+//! program that spawns and ends coroutines at a steady level makes none; one that lets go of
+//! thousands at once pays less than a microsecond for each. [`StackPool::trim`] empties the warm
+//! zones of a program that went quiet.
+//!
+//! **Invariants.** `bare <= trimmed <= pooled.len()` in every class. A return never allocates.
+
+use std::cell::RefCell;
+
+use super::{Arena, SLOT_SIZES, Stack, StackError, StackOptions, StackStats, page_size};
+
+/// The memory that the stacks of one class may hold in its warm zone.
+pub(super) const WARM_BYTES: usize = 16 << 20;
+
+/// The stacks of one runtime, and the arena they lie in. For one thread.
+///
+/// Dropping the pool unmaps the arena, unless a stack is out.
+#[derive(Debug)]
+pub(crate) struct StackPool {
+    options: StackOptions,
+    classes: [RefCell<Class>; SLOT_SIZES.len()],
+    arena: RefCell<Arena>,
+}
+
+impl StackPool {
+    /// Makes a pool that has reserved nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When not even the page can be mapped on which the kernel is asked what guards it has.
+    pub(crate) fn new(options: StackOptions) -> Result<Self, StackError> {
+        Ok(Self {
+            arena: RefCell::new(Arena::new(options.guards)?),
+            options: StackOptions {
+                high_water: options.high_water.next_multiple_of(page_size()),
+                ..options
+            },
+            classes: SLOT_SIZES.map(|size| RefCell::new(Class::new(WARM_BYTES / size))),
+        })
+    }
+
+    /// The size for a coroutine that asks for none.
+    pub(crate) fn default_size(&self) -> usize {
+        self.options.default_size
+    }
+
+    /// Takes a stack whose slot, guard included, has at least `size` bytes: the one given back
+    /// last, or a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// When no class is that large, and when the system refuses the memory or the guard. The pool
+    /// is as before then, and the next call tries again.
+    #[inline]
+    pub(crate) fn take(&self, size: usize) -> Result<Stack, StackError> {
+        let Some(class) = SLOT_SIZES.iter().position(|&slot| size <= slot) else {
+            return Err(StackError::too_large(size));
+        };
+        let pooled = self.classes[class].borrow_mut().pop();
+        pooled.map_or_else(|| self.fresh(class), Ok)
+    }
+
+    /// Makes a stack the next of its class to be taken. Makes no system call unless the warm zone
+    /// is full.
+    ///
+    /// A stack of another pool is welcome too; the arena of that one then stays mapped for ever.
+    #[inline]
+    pub(crate) fn give_back(&self, stack: Stack) {
+        let class = &mut *self.classes[stack.class()].borrow_mut();
+        class.pooled.push(stack);
+        if class.warm() > class.warm_limit {
+            class.cool(class.warm_limit / 2, &self.options);
+        }
+    }
+
+    /// Trims at most `most` of the stacks that are still as they were returned, and says how many
+    /// there were. For a runtime that has nothing else to do; one or two system calls a stack.
+    pub(crate) fn trim(&self, most: usize) -> usize {
+        let mut done = 0;
+        for class in &self.classes {
+            let class = &mut *class.borrow_mut();
+            let count = class.warm().min(most - done);
+            class.cool(count, &self.options);
+            done += count;
+        }
+        done
+    }
+
+    pub(crate) fn stats(&self) -> StackStats {
+        let arena = self.arena.borrow();
+        let pooled = self
+            .classes
+            .iter()
+            .map(|class| class.borrow().pooled.len())
+            .sum();
+        StackStats {
+            reserved: (0..SLOT_SIZES.len())
+                .map(|class| arena.reserved(class))
+                .sum(),
+            in_use: arena.out.saturating_sub(pooled),
+            pooled,
+            guards: arena.guards,
+        }
+    }
+
+    #[cold]
+    fn fresh(&self, class: usize) -> Result<Stack, StackError> {
+        let mut arena = self.arena.borrow_mut();
+        let stack = arena.cut(class)?;
+        // Nothing is pooled now, so this makes room for every stack that can come back.
+        self.classes[class]
+            .borrow_mut()
+            .pooled
+            .reserve_exact(arena.reserved(class));
+        Ok(stack)
+    }
+}
+
+impl Drop for StackPool {
+    fn drop(&mut self) {
+        let arena = self.arena.get_mut();
+        for class in &mut self.classes {
+            class
+                .get_mut()
+                .pooled
+                .drain(..)
+                .for_each(|stack| arena.retire(stack));
+        }
+    }
+}
+
+/// The pooled stacks of one size.
+#[derive(Debug)]
+struct Class {
+    /// In order of return.
+    pooled: Vec<Stack>,
+    /// How many, from the first, have been trimmed of all memory.
+    bare: usize,
+    /// How many, from the first, have been trimmed at all.
+    trimmed: usize,
+    /// The stacks that the warm zone may have.
+    warm_limit: usize,
+}
+
+impl Class {
+    fn new(warm_limit: usize) -> Self {
+        Self {
+            pooled: Vec::new(),
+            bare: 0,
+            trimmed: 0,
+            warm_limit,
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Stack> {
+        let stack = self.pooled.pop()?;
+        self.trimmed = self.trimmed.min(self.pooled.len());
+        self.bare = self.bare.min(self.pooled.len());
+        Some(stack)
+    }
+
+    fn warm(&self) -> usize {
+        self.pooled.len() - self.trimmed
+    }
+
+    /// Trims the `count` stacks that have been warm for longest, and bares those beyond
+    /// `max_pooled`.
+    #[cold]
+    fn cool(&mut self, count: usize, options: &StackOptions) {
+        let trimmed = self.trimmed + count;
+        let bare = self.bare.max(trimmed.saturating_sub(options.max_pooled));
+        for stack in &mut self.pooled[self.bare..bare] {
+            stack.trim(0);
+        }
+        for stack in &mut self.pooled[self.trimmed.max(bare)..trimmed] {
+            stack.trim(options.high_water);
+        }
+        (self.trimmed, self.bare) = (trimmed, bare);
+    }
+}
