@@ -1,0 +1,54 @@
+//! Grapeshot beside its peers. `BENCHMARKS.md` at the root of the repository says how to run this and holds the figures.
+//!
+//! - [`sockets`]: servers under load, each a process of its own ([`peers`], [`serve`]), loaded in turn by [`load`].
+
+mod load;
+mod machine;
+mod options;
+mod peers;
+mod serve;
+mod sockets;
+mod stats;
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "\
+usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
+TABLE is http, echo, yield, spawn, sleepers, idle or all; the release build is the one to measure.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> io::Result<()> {
+    let Some((table, rest)) = words.split_first() else {
+        return Err(io::Error::other(USAGE));
+    };
+    if table == "serve" {
+        machine::raise_descriptor_limit()?;
+        return serve::serve(&rest.join(" "));
+    }
+    let options =
+        Options::parse(rest).map_err(|error| io::Error::other(format!("{error}\n{USAGE}")))?;
+    machine::raise_descriptor_limit()?;
+    match table.as_str() {
+        "http" => sockets::http(&options),
+        "echo" => sockets::echo(&options),
+        "all" => {
+            sockets::http(&options)?;
+            sockets::echo(&options)
+        }
+        _ => Err(io::Error::other(USAGE)),
+    }
+}
