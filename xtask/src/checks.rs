@@ -110,6 +110,7 @@ fn self_test() -> Result<(), String> {
         "--self-test",
     ]);
     let shown = command_line(&command);
+    println!("$ {shown}");
     let mut child = command
         .spawn()
         .map_err(|cause| format!("cannot start `{shown}`: {cause}"))?;
