@@ -21,13 +21,12 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
-use std::panic::Location;
-use std::rc::Rc;
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::sync::{Once, OnceLock};
 use std::{io, mem, ptr};
 
-use crate::stack::{Extent, LARGEST_STACK};
+use crate::identity::Identity;
+use crate::stack::LARGEST_STACK;
 
 /// The signals of a memory fault.
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
@@ -46,16 +45,7 @@ static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 thread_local! {
     /// What [`watch`] borrows at the moment, or null. Constant and without a destructor, so that
     /// the handler reads it without running any initialisation.
-    static CURRENT: Cell<*const OverflowInfo> = const { Cell::new(ptr::null()) };
-}
-
-/// What the report says about a coroutine.
-#[derive(Debug)]
-pub(crate) struct OverflowInfo {
-    pub(crate) id: u64,
-    pub(crate) name: Option<Rc<str>>,
-    pub(crate) spawned_at: &'static Location<'static>,
-    pub(crate) stack: Extent,
+    static CURRENT: Cell<*const Identity> = const { Cell::new(ptr::null()) };
 }
 
 /// Installs the handler of memory faults, for the whole process and once; further calls do nothing.
@@ -114,10 +104,10 @@ pub(crate) fn ensure_alternate_stack() -> io::Result<()> {
 ///
 /// It costs a store before and one after, and no more: it is on the path of every switch.
 #[inline]
-pub(crate) fn watch<R>(info: &OverflowInfo, resume: impl FnOnce() -> R) -> R {
+pub(crate) fn watch<R>(info: &Identity, resume: impl FnOnce() -> R) -> R {
     /// Puts the previous value back, on a panic too. Until then the borrow of `info` lasts, which
     /// makes the pointer in `CURRENT` valid whenever it is not null.
-    struct Restore(*const OverflowInfo);
+    struct Restore(*const Identity);
     impl Drop for Restore {
         #[inline]
         fn drop(&mut self) {
@@ -147,7 +137,7 @@ extern "C" fn on_fault(
     // SAFETY: null, or borrowed by the call of `watch` that this thread is in.
     let current = unsafe { CURRENT.get().as_ref() };
     match current {
-        Some(current) if !sent && current.stack.guard().contains(&addr) => {
+        Some(current) if !sent && current.guards(addr) => {
             Report::of(current).print();
             set_default(signal);
         }
@@ -208,7 +198,7 @@ struct Report {
 }
 
 impl Report {
-    fn of(overflowed: &OverflowInfo) -> Self {
+    fn of(overflowed: &Identity) -> Self {
         let mut report = Self {
             bytes: [0; REPORT_SIZE],
             len: 0,
@@ -218,15 +208,20 @@ impl Report {
         report
     }
 
-    fn describe(&mut self, overflowed: &OverflowInfo) -> fmt::Result {
-        let OverflowInfo {
+    fn describe(&mut self, overflowed: &Identity) -> fmt::Result {
+        let Identity {
             id,
             name,
             spawned_at,
             stack,
         } = overflowed;
+        let Some(stack) = stack.get() else {
+            return Ok(());
+        };
         write!(self, "\ncoroutine {id}")?;
-        if let Some(name) = name {
+        // The fault may have come while the name was being set; then it is left out.
+        let name = name.try_borrow();
+        if let Ok(Some(name)) = name.as_deref() {
             write!(self, " '{}'", Printable(name, NAME_SHOWN))?;
         }
         let (path, line) = (Printable(spawned_at.file(), PATH_SHOWN), spawned_at.line());
@@ -321,11 +316,11 @@ mod tests {
     fn run_watched(name: &str, body: impl FnOnce() + 'static) {
         let pool = StackPool::new(StackOptions::default()).unwrap();
         let stack = pool.take(pool.default_size()).unwrap();
-        let info = OverflowInfo {
-            id: 4711,
-            name: Some(name.into()),
+        let info = Identity {
+            id: CoroutineId(NonZeroU64::new(4711).unwrap()),
+            name: RefCell::new(Some(name.into())),
             spawned_at: Location::caller(),
-            stack: stack.extent(),
+            stack: Cell::new(Some(stack.extent())),
         };
         let mut coroutine = Coroutine::<(), (), (), _>::with_stack(stack, |_, ()| body());
         watch(&info, || coroutine.resume(()));

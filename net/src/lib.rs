@@ -1,1 +1,38 @@
-//! Placeholder.
+//! TCP with std's names and results, for coroutines: a call that would block parks its caller and nobody else.
+//!
+//! ```text
+//!   TcpListener::accept ─┐                        ┌─ Read, Write for TcpStream and &TcpStream
+//!   TcpStream::connect ──┴─► TcpStream ── Source ─┤
+//!                              (std socket,        └─ park when the kernel says would-block
+//!                               non-blocking)
+//! ```
+//!
+//! What std has, this has with the same name, arguments and results; every difference is said on the item.
+//! Code of other crates that wants `Read + Write` runs on these sockets unmodified.
+//!
+//! # Invariants
+//!
+//! - An operation is tried at once and waits only on would-block.
+//! - One coroutine may read while another writes, through `&TcpStream`; two readers, or two writers,
+//!   get [`SimultaneousError`](grapeshot_core::SimultaneousError).
+//! - A limit on one operation gives [`io::ErrorKind::TimedOut`](std::io::ErrorKind::TimedOut), and the socket can be used on.
+//!   A limit on a piece of work unwinds: that is `with_timeout`.
+//! - Cancellation and limits are never reported as `Interrupted`, which std retries for ever.
+//! - Outside a coroutine the same calls block their thread, as std's do.
+//!
+//! # What is absent
+//!
+//! Names: this layer takes numeric addresses only, and never looks one up.
+//!
+//! # Reading order
+//!
+//! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`.
+#![forbid(unsafe_code)]
+
+mod tcp;
+mod address;
+
+pub use self::address::{NotNumeric, ToSocketAddrs};
+pub use self::tcp::{Incoming, TcpListener, TcpStream};
+pub use grapeshot_core::WaitLimit;
+pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};

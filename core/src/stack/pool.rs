@@ -22,7 +22,7 @@
 //!
 //! **Invariants.** `bare <= trimmed <= pooled.len()` in every class. A return never allocates.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::{Arena, SLOT_SIZES, Stack, StackError, StackOptions, StackStats, page_size};
 
@@ -37,6 +37,8 @@ pub(crate) struct StackPool {
     options: StackOptions,
     classes: [RefCell<Class>; SLOT_SIZES.len()],
     arena: RefCell<Arena>,
+    /// Per class, the pooled stacks that [`StackPool::promise`] has set aside.
+    promised: [Cell<usize>; SLOT_SIZES.len()],
 }
 
 impl StackPool {
@@ -53,6 +55,7 @@ impl StackPool {
                 ..options
             },
             classes: SLOT_SIZES.map(|size| RefCell::new(Class::new(WARM_BYTES / size))),
+            promised: Default::default(),
         })
     }
 
@@ -61,18 +64,55 @@ impl StackPool {
         self.options.default_size
     }
 
-    /// Takes a stack whose slot, guard included, has at least `size` bytes: the one given back
-    /// last, or a fresh one.
+    /// Makes sure that a stack whose slot, guard included, has at least `size` bytes can be taken
+    /// later.
+    ///
+    /// A coroutine takes its stack when it first runs, the hottest there is at that time; that
+    /// there is one is settled when it is spawned, which is where the failure can be reported.
     ///
     /// # Errors
     ///
     /// When no class is that large, and when the system refuses the memory or the guard. The pool
     /// is as before then, and the next call tries again.
     #[inline]
+    pub(crate) fn promise(&self, size: usize) -> Result<(), StackError> {
+        let index = class_of(size).ok_or_else(|| StackError::too_large(size))?;
+        let promised = &self.promised[index];
+        if self.classes[index].borrow().pooled.len() <= promised.get() {
+            let fresh = self.fresh(index)?;
+            self.classes[index].borrow_mut().add_bare(fresh);
+        }
+        promised.set(promised.get() + 1);
+        Ok(())
+    }
+
+    /// Takes back a promise that was not made use of.
+    pub(crate) fn withdraw_promise(&self, size: usize) {
+        if let Some(index) = class_of(size) {
+            self.promised[index].set(self.promised[index].get() - 1);
+        }
+    }
+
+    /// Takes a promised stack: the one given back last.
+    ///
+    /// # Errors
+    ///
+    /// When none of this size was promised; then as [`take`](Self::take).
+    #[inline]
+    pub(crate) fn take_promised(&self, size: usize) -> Result<Stack, StackError> {
+        self.withdraw_promise(size);
+        self.take(size)
+    }
+
+    /// Takes a stack whose slot, guard included, has at least `size` bytes: the one given back
+    /// last, or a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// As [`promise`](Self::promise).
+    #[inline]
     pub(crate) fn take(&self, size: usize) -> Result<Stack, StackError> {
-        let Some(class) = SLOT_SIZES.iter().position(|&slot| size <= slot) else {
-            return Err(StackError::too_large(size));
-        };
+        let class = class_of(size).ok_or_else(|| StackError::too_large(size))?;
         let pooled = self.classes[class].borrow_mut().pop();
         pooled.map_or_else(|| self.fresh(class), Ok)
     }
@@ -124,11 +164,9 @@ impl StackPool {
     fn fresh(&self, class: usize) -> Result<Stack, StackError> {
         let mut arena = self.arena.borrow_mut();
         let stack = arena.cut(class)?;
-        // Nothing is pooled now, so this makes room for every stack that can come back.
-        self.classes[class]
-            .borrow_mut()
-            .pooled
-            .reserve_exact(arena.reserved(class));
+        // Room for every stack that can come back.
+        let pooled = &mut self.classes[class].borrow_mut().pooled;
+        pooled.reserve_exact(arena.reserved(class).saturating_sub(pooled.len()));
         Ok(stack)
     }
 }
@@ -144,6 +182,12 @@ impl Drop for StackPool {
                 .for_each(|stack| arena.retire(stack));
         }
     }
+}
+
+/// The smallest class whose slots have `size` bytes.
+#[inline]
+fn class_of(size: usize) -> Option<usize> {
+    SLOT_SIZES.iter().position(|&slot| size <= slot)
 }
 
 /// The pooled stacks of one size.
@@ -175,6 +219,16 @@ impl Class {
         self.trimmed = self.trimmed.min(self.pooled.len());
         self.bare = self.bare.min(self.pooled.len());
         Some(stack)
+    }
+
+    /// Adds a stack that was never touched to those that keep nothing, whose order does not matter.
+    fn add_bare(&mut self, stack: Stack) {
+        let last = self.pooled.len();
+        self.pooled.push(stack);
+        self.pooled.swap(last, self.trimmed);
+        self.pooled.swap(self.trimmed, self.bare);
+        self.bare += 1;
+        self.trimmed += 1;
     }
 
     fn warm(&self) -> usize {

@@ -1,0 +1,325 @@
+//! Panics of coroutines: caught at the root, carried to the joiner, or reported in one line.
+//!
+//! ```text
+//!   panic ─► hook notes message, place and frames ─► unwinds ─► root ─┬─ joined: JoinError::Panicked
+//!                                                                     └─ not: notifier, one line on stderr
+//! ```
+//!
+//! The hook is the process's panic hook, set by the first `run`; outside coroutines it calls the one it replaced.
+//! Frames are only walked when a panic happens and only turned into names when it is reported.
+//! A panic that user code catches with `catch_unwind` is reported by nobody.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::SystemTime;
+
+use backtrace::Backtrace;
+
+use crate::identity::CoroutineId;
+use crate::record::Record;
+use crate::scheduler::{self, Scheduler};
+use crate::spawn::{Coroutine, CoroutineInfo};
+use crate::stack::StackError;
+
+/// Frames shown of a panic.
+const FRAMES_SHOWN: usize = 12;
+
+/// Told of every panic that nobody joins.
+pub(crate) type Notifier = Rc<dyn Fn(&CoroutineInfo, &Panic)>;
+
+/// What the hook saw of a panic.
+pub(crate) struct Details {
+    message: String,
+    location: Option<String>,
+    trace: Backtrace,
+}
+
+/// A panic that ended a coroutine.
+pub struct Panic {
+    message: String,
+    location: Option<String>,
+    trace: RefCell<Option<Backtrace>>,
+    payload: Box<dyn Any + Send>,
+}
+
+impl Panic {
+    /// Puts a caught payload together with what the hook saw.
+    pub(crate) fn caught(id: CoroutineId, payload: Box<dyn Any + Send>) -> Panic {
+        let details = scheduler::with(|scheduler| scheduler.take_panic_details(id)).flatten();
+        match details {
+            Some(Details { message, location, trace }) => {
+                Panic { message, location, trace: RefCell::new(Some(trace)), payload }
+            }
+            // Raised with `resume_unwind`, which calls no hook.
+            None => Panic { message: message_of(&*payload), location: None, trace: RefCell::default(), payload },
+        }
+    }
+
+    /// Takes charge of a payload that `std::panic::catch_unwind` caught in the running coroutine,
+    /// with the place and frames of the panic, as for [`report_panic`].
+    pub fn from_payload(payload: Box<dyn Any + Send>) -> Panic {
+        match scheduler::with(|scheduler| scheduler.current.borrow().as_ref().map(|record| record.id())).flatten() {
+            Some(id) => Panic::caught(id, payload),
+            None => Panic { message: message_of(&*payload), location: None, trace: RefCell::default(), payload },
+        }
+    }
+
+    /// What it panicked with.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where, as `file:line:column`.
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
+    }
+
+    /// The functions it was in, innermost first, in one line: `[dir/file.rs function|line] […]` (DIA-3).
+    ///
+    /// The first call in a process reads the program's debug information, which takes a while.
+    pub fn trace(&self) -> String {
+        let mut trace = self.trace.borrow_mut();
+        trace.as_mut().map(compact).unwrap_or_default()
+    }
+
+    /// The value given to `panic!`, for `std::panic::resume_unwind`.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload
+    }
+
+    /// Goes on panicking, in the running coroutine.
+    pub(crate) fn resume(self) -> ! {
+        let Panic { message, location, trace, payload } = self;
+        scheduler::with(|scheduler| {
+            let current = scheduler.current.borrow();
+            if let (Some(record), Some(trace)) = (current.as_ref(), trace.into_inner()) {
+                let details = Details { message, location, trace };
+                scheduler.panic_details.borrow_mut().insert(record.id(), details);
+            }
+        });
+        panic::resume_unwind(payload)
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.location {
+            Some(location) => write!(f, ", at {location}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Panic({self})")
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
+}
+
+/// Sets the process's panic hook, once.
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !note(info) {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// Keeps what there is to know of a coroutine's panic; false if it is not a coroutine's, or is about to abort.
+fn note(info: &PanicHookInfo<'_>) -> bool {
+    let message = message_of_hook(info);
+    if aborts(&message) {
+        return false;
+    }
+    let noted = scheduler::with(|scheduler| {
+        // The panic may come from inside the runtime, with anything borrowed.
+        let current = scheduler.current.try_borrow().ok()?;
+        let record = current.as_ref()?;
+        let mut all = scheduler.panic_details.try_borrow_mut().ok()?;
+        let location = info.location().map(ToString::to_string);
+        let first = all.insert(record.id(), Details { message, location, trace: Backtrace::new_unresolved() });
+        // A second panic on top of an unreported first may be about to abort: let it be seen as well.
+        first.is_none().then_some(())
+    });
+    noted.flatten().is_some()
+}
+
+fn message_of_hook(info: &PanicHookInfo<'_>) -> String {
+    match info.payload_as_str() {
+        Some(text) => text.to_owned(),
+        None => "a value that is no text".to_owned(),
+    }
+}
+
+/// The two messages with which core says that the process is about to abort.
+fn aborts(message: &str) -> bool {
+    message.starts_with("panic in a function that cannot unwind")
+        || message.starts_with("panic in a destructor during cleanup")
+}
+
+/// `[dir/file.rs function|line]` for each frame that is the program's own.
+fn compact(trace: &mut Backtrace) -> String {
+    trace.resolve();
+    let symbols = trace.frames().iter().flat_map(|frame| frame.symbols());
+    let shown = symbols.filter_map(|symbol| {
+        let path = symbol.filename()?;
+        let name = format!("{:#}", symbol.name()?);
+        if is_machinery(&name, path) {
+            return None;
+        }
+        let file = path.file_name()?.to_string_lossy();
+        let place = match path.parent().and_then(|dir| dir.file_name()) {
+            Some(dir) => format!("{}/{file}", dir.to_string_lossy()),
+            None => file.into_owned(),
+        };
+        Some(format!("[{place} {name}|{}]", symbol.lineno().unwrap_or(0)))
+    });
+    shown.take(FRAMES_SHOWN).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a frame belongs to the panic machinery or the runtime, which tell the reader nothing.
+fn is_machinery(name: &str, path: &std::path::Path) -> bool {
+    const PREFIXES: [&str; 8] =
+        ["std::", "core::", "alloc::", "<alloc::", "<core::", "backtrace::", "corosensei::", "rust_begin_unwind"];
+    let of_std = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || path.starts_with("/rustc");
+    let of_runtime = name.contains("grapeshot_core::") && !name.contains("tests::");
+    of_std || of_runtime || name.starts_with("__rust") || name.contains("corosensei")
+}
+
+/// Reports the panic of a coroutine that ended and that nobody will join.
+pub(crate) fn report_unjoined(scheduler: &Scheduler, record: &Rc<Record>) {
+    if let Some(panic) = record.body.take_panic() {
+        report(scheduler, record, &panic);
+    }
+}
+
+/// Gives a panic to the notifier, or to the default one if that panics too (THR-9).
+pub(crate) fn report(scheduler: &Scheduler, record: &Rc<Record>, panic: &Panic) {
+    scheduler.crashes.set(scheduler.crashes.get() + 1);
+    let info = Coroutine { record: record.clone() }.info();
+    let notifier = scheduler.notifier.borrow().clone();
+    let told = notifier.map(|notifier| panic::catch_unwind(panic::AssertUnwindSafe(|| notifier(&info, panic))));
+    match told {
+        Some(Ok(())) => {}
+        Some(Err(_)) => {
+            print_line(info.id.as_u64(), "the panic notifier panicked; what it was to report:");
+            report_by_default(&info, panic);
+        }
+        None => report_by_default(&info, panic),
+    }
+}
+
+/// Reports that a coroutine could not be given a stack.
+pub(crate) fn report_stackless(scheduler: &Scheduler, record: &Rc<Record>, error: &StackError) {
+    let message = format!("no stack to run on: {error}");
+    let panic = Panic { message, location: None, trace: RefCell::default(), payload: Box::new(()) };
+    report(scheduler, record, &panic);
+}
+
+fn report_by_default(info: &CoroutineInfo, panic: &Panic) {
+    let name = info.name.as_deref().unwrap_or("unnamed");
+    let trace = panic.trace();
+    let text = format!("coroutine {} ({name}) panicked: {panic} {trace}", info.id);
+    print_line(info.id.as_u64(), text.trim_end());
+}
+
+/// Reports a panic that was caught on the coroutine's behalf, as the end of an unjoined coroutine is reported.
+///
+/// For servers that run other people's code: see [`Panic::from_payload`].
+/// Never suspends. Does nothing outside a coroutine.
+pub fn report_panic(panic: &Panic) {
+    let current = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten();
+    if let Some(record) = current {
+        scheduler::with(|scheduler| report(scheduler, &record, panic));
+    }
+}
+
+/// Whether a payload that `catch_unwind` caught is a cancellation, which must be raised again and never be reported.
+pub fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
+    crate::cancel::is_cancellation(payload)
+}
+
+/// Sets what is told of panics that nobody joins, instead of one line on stderr; returns the one set before.
+///
+/// It is called on the scheduler's own stack or the coroutine's, and must not wait.
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub fn set_panic_notifier(
+    notifier: impl Fn(&CoroutineInfo, &Panic) + 'static,
+) -> Option<Rc<dyn Fn(&CoroutineInfo, &Panic)>> {
+    match scheduler::with(|scheduler| scheduler.notifier.replace(Some(Rc::new(notifier)))) {
+        Some(previous) => previous,
+        None => panic!("set_panic_notifier: {}", scheduler::NotInRuntime),
+    }
+}
+
+/// Writes a line to stderr, after the number of the running coroutine and the time (DIA-5).
+///
+/// The number is 0 outside coroutines. Errors of stderr are ignored.
+pub fn print_stderr(text: &str) {
+    let id = scheduler::with(|scheduler| scheduler.current.borrow().as_ref().map(|record| record.id().as_u64()));
+    print_line(id.flatten().unwrap_or(0), text);
+}
+
+fn print_line(id: u64, text: &str) {
+    let line = format!("{id}:\t{} {text}\n", timestamp(SystemTime::now()));
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// `2026-11-21T21:38:07Z`.
+fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (year, month, day) = civil_date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The date of a day counted from 1970-01-01, by counting in 400-year cycles from March.
+///
+/// Source: H. Hinnant, "chrono-compatible low-level date algorithms".
+fn civil_date(day: u64) -> (u64, u64, u64) {
+    let shifted = day + 719_468;
+    let (cycle, day_of_cycle) = (shifted / 146_097, shifted % 146_097);
+    let year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = 400 * cycle + year_of_cycle + u64::from(month <= 2);
+    (year, month, day_of_month)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn timestamps_are_rfc_3339_in_utc() {
+        let at = |seconds| timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_296_487), "2026-11-21T21:28:07Z");
+    }
+}

@@ -1,0 +1,160 @@
+//! What the runtime knows of one coroutine: identity, state, wait, cancellation, and the work itself.
+//!
+//! ```text
+//!              start            resume                 park
+//!  Unstarted ────────► Ready ───────────► Running ─────────────► Parked
+//!                        ▲                   │  │ ◄──────────────┐  │
+//!                        │ unpark, cancel,   │  └─► Hibernating ─┘  │
+//!                        │ deadline          ▼         (no stack)   │
+//!                        └──────────────── Done ◄─ ─ ─ ─ ─ ─ ─ ─ ─ ─┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - A record sits in the run queue exactly when its state is `Ready`.
+//! - `generation` rises with every wait, so an [`Unparker`](crate::Unparker) of a finished wait finds nobody.
+//! - The record, the closure and the result are one allocation; the record is the sized head of it.
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::cancel::Frame;
+use crate::coroutine::Context;
+use crate::identity::{CoroutineId, Identity};
+use crate::panics::Panic;
+use crate::park::{Outcome, Reason, Unparker};
+use crate::scheduler::Scheduler;
+use crate::scope::Family;
+use crate::timer_wheel::TimerKey;
+use crate::wait_queue::WaitQueue;
+
+/// Where a coroutine is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// Made, not yet handed to the scheduler.
+    Unstarted,
+    /// In the run queue.
+    Ready,
+    /// Running now.
+    Running,
+    /// Waiting, on its own stack.
+    Parked,
+    /// Waiting without a stack.
+    Hibernating,
+    /// Ended.
+    Done,
+}
+
+/// The work of a coroutine, as the scheduler sees it.
+pub(crate) trait Body {
+    /// Runs on the coroutine's stack, once for a plain coroutine, once a turn for one that hibernates.
+    fn run(&self, record: &Rc<Record>);
+    /// Drops what is left of the work without running it.
+    fn discard(&self);
+    /// The panic the work ended with, if nobody has taken it.
+    fn take_panic(&self) -> Option<Panic>;
+    /// Whether the last run asked to go on later without a stack.
+    fn hibernates(&self) -> bool {
+        false
+    }
+    /// Arms the wait of a hibernating body.
+    fn arm(&self, _scheduler: &Scheduler, _unparker: &Unparker) {}
+}
+
+/// Everything the runtime keeps of a coroutine; `B` is the closure with its result.
+pub(crate) struct Record<B: ?Sized = dyn Body> {
+    pub(crate) identity: Identity,
+    pub(crate) runtime: u32,
+    pub(crate) generation: Cell<u32>,
+    pub(crate) state: Cell<State>,
+    pub(crate) outcome: Cell<Outcome>,
+    /// A cancellation is due at the next suspension point.
+    pub(crate) interrupted: Cell<bool>,
+    /// The wait in progress must not be cut short by cancellation.
+    pub(crate) held: Cell<bool>,
+    pub(crate) root_cancelled: Cell<bool>,
+    pub(crate) root_raised: Cell<bool>,
+    /// Nobody will join: a panic goes to the notifier.
+    pub(crate) detached: Cell<bool>,
+    /// Its idle pages have been given back during this wait.
+    pub(crate) swept: Cell<bool>,
+    pub(crate) budget: Cell<u16>,
+    pub(crate) full_budget: Cell<u16>,
+    /// Index in the scheduler's list of live coroutines.
+    pub(crate) position: Cell<u32>,
+    pub(crate) stack_size: u32,
+    pub(crate) timer: Cell<Option<TimerKey>>,
+    pub(crate) reason: Cell<Reason>,
+    /// Nanoseconds since the runtime's start, when the present state began.
+    pub(crate) since: Cell<u64>,
+    /// The stack pointer in `park`, for giving back what lies below.
+    pub(crate) parked_at: Cell<usize>,
+    pub(crate) context: Cell<Option<Context>>,
+    pub(crate) frames: RefCell<Vec<Rc<Frame>>>,
+    pub(crate) joiners: WaitQueue,
+    pub(crate) family: Option<Rc<Family>>,
+    pub(crate) body: B,
+}
+
+impl<B> Record<B> {
+    pub(crate) fn new(
+        id: CoroutineId,
+        runtime: u32,
+        settings: Settings,
+        body: B,
+    ) -> Record<B> {
+        Record {
+            identity: Identity {
+                id,
+                name: RefCell::new(settings.name),
+                spawned_at: settings.spawned_at,
+                stack: Cell::new(None),
+            },
+            runtime,
+            generation: Cell::new(0),
+            state: Cell::new(State::Unstarted),
+            outcome: Cell::new(Outcome::Woken),
+            interrupted: Cell::new(false),
+            held: Cell::new(false),
+            root_cancelled: Cell::new(false),
+            root_raised: Cell::new(false),
+            detached: Cell::new(false),
+            swept: Cell::new(false),
+            budget: Cell::new(settings.selfishness),
+            full_budget: Cell::new(settings.selfishness),
+            position: Cell::new(u32::MAX),
+            stack_size: settings.stack_size,
+            timer: Cell::new(None),
+            reason: Cell::new(Reason::Starting),
+            since: Cell::new(settings.now),
+            parked_at: Cell::new(0),
+            context: Cell::new(None),
+            frames: RefCell::new(Vec::new()),
+            joiners: WaitQueue::new(),
+            family: settings.family,
+            body,
+        }
+    }
+}
+
+/// What a spawner decides about a coroutine.
+pub(crate) struct Settings {
+    pub(crate) name: Option<Rc<str>>,
+    pub(crate) stack_size: u32,
+    pub(crate) selfishness: u16,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) family: Option<Rc<Family>>,
+    pub(crate) now: u64,
+}
+
+impl<B: ?Sized> Record<B> {
+    pub(crate) fn id(&self) -> CoroutineId {
+        self.identity.id
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        self.identity.to_string()
+    }
+}

@@ -1,0 +1,487 @@
+//! The scheduler of one thread: the run queue, the passes of the event loop, and the way to reach both.
+//!
+//! ```text
+//!  ┌► time ─► due timers ─► drain the run queue (bounded) ─► leave? ─► poll ─► wake whom events name ─┐
+//!  └────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - The run queue is first in, first out; there are no priorities (SCH-1).
+//! - A drain gives everyone who was runnable when it began a turn, and then goes on with those made runnable since,
+//!   up to a bound, so coroutines that wake each other cannot starve the poller (SCH-2, DESIGN §9).
+//! - Events are taken in before the timers of the same pass: what has arrived wins over the limit on its arrival.
+//! - No borrow of a field is alive while a coroutine runs.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::cancel::Frame;
+use crate::clock::Clock;
+use crate::coroutine::{Context, Resumed};
+use crate::fault;
+use crate::panics::{self, Details, Notifier};
+use crate::park::{Outcome, Unparker};
+use crate::reactor::{Event, Reactor};
+use crate::identity::CoroutineId;
+use crate::record::{Record, State};
+use crate::slots::{Inbox, Slots};
+use crate::stack::StackPool;
+use crate::sweep::Sweeper;
+use crate::timer_wheel::TimerWheel;
+
+/// How many more coroutines a drain resumes after all that were runnable when it began.
+const EXTRA_RESUMES: usize = 256;
+
+/// The longest time the loop waits in the poller (SCH-4).
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+
+/// The token of the pipe that signals arrive on; slots count from zero and never get there.
+pub(crate) const SIGNAL_TOKEN: usize = usize::MAX - 1;
+
+/// What a timer does.
+pub(crate) enum Timer {
+    /// Ends a wait.
+    Wait(Unparker),
+    /// Cancels a limited piece of work.
+    Limit(Rc<Frame>),
+    /// Makes the loop look around.
+    Reminder,
+}
+
+/// What can be counted about a runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Coroutines that have been spawned and have not ended.
+    pub coroutines: usize,
+    /// Coroutines in the run queue.
+    pub runnable: usize,
+    /// Timers that have not fired.
+    pub timers: usize,
+    /// Descriptors registered with the reactor (POL-7).
+    pub registrations: usize,
+    /// Stacks in use.
+    pub stacks: usize,
+    /// Stacks waiting for reuse.
+    pub pooled_stacks: usize,
+    /// Passes of the event loop so far.
+    pub passes: u64,
+}
+
+pub(crate) struct Scheduler {
+    pub(crate) id: u32,
+    pub(crate) clock: Clock,
+    /// The clock as of this pass (SCH-10).
+    pub(crate) now: Cell<u64>,
+    pub(crate) current: RefCell<Option<Rc<Record>>>,
+    pub(crate) ready: RefCell<VecDeque<Rc<Record>>>,
+    /// Those who go through the poller before their next turn.
+    pub(crate) after_poll: RefCell<Vec<Rc<Record>>>,
+    pub(crate) live: RefCell<Vec<Rc<Record>>>,
+    pub(crate) timers: RefCell<TimerWheel<Timer>>,
+    pub(crate) slots: Slots,
+    pub(crate) stacks: StackPool,
+    pub(crate) sweeper: Sweeper,
+    pub(crate) exit: Cell<Option<u8>>,
+    /// The pipe that signals arrive on has something.
+    pub(crate) signalled: Cell<bool>,
+    pub(crate) selfishness: Cell<u16>,
+    pub(crate) max_coroutines: usize,
+    pub(crate) default_stack_size: u32,
+    /// Chooses the next coroutine at random, for tests of schedules.
+    pub(crate) shuffle: RefCell<Option<fastrand::Rng>>,
+    pub(crate) random: RefCell<fastrand::Rng>,
+    pub(crate) notifier: RefCell<Option<Notifier>>,
+    /// What the panic hook saw, until the coroutine's end is reported.
+    pub(crate) panic_details: RefCell<HashMap<CoroutineId, Details>>,
+    pub(crate) crashes: Cell<usize>,
+    pub(crate) inbox: OnceCell<Arc<Inbox>>,
+    reactor: RefCell<Box<dyn Reactor>>,
+    events: RefCell<Vec<Event>>,
+    next_id: Cell<u64>,
+    passes: Cell<u64>,
+}
+
+/// What decides how a scheduler works.
+pub(crate) struct Setup {
+    pub(crate) clock: Clock,
+    pub(crate) reactor: Box<dyn Reactor>,
+    pub(crate) stacks: StackPool,
+    pub(crate) max_coroutines: usize,
+    pub(crate) selfishness: u16,
+    pub(crate) seed: Option<u64>,
+    pub(crate) shuffle: bool,
+}
+
+thread_local! {
+    // `run` takes the scheduler out before it returns, so no thread-local destructor ever has one to drop.
+    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+}
+
+static NEXT_RUNTIME: AtomicU32 = AtomicU32::new(1);
+
+/// There is no running coroutine, or no runtime, on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotInRuntime;
+
+impl fmt::Display for NotInRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not inside a coroutine: is the code running under grapeshot::run?")
+    }
+}
+
+impl std::error::Error for NotInRuntime {}
+
+/// Reaches the thread's scheduler; `None` when there is none. `f` must not switch.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+    CURRENT.with_borrow(|current| current.as_deref().map(f))
+}
+
+/// The thread's scheduler, for callers that may switch.
+pub(crate) fn current() -> Option<Rc<Scheduler>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// The thread's scheduler, seen from inside a coroutine.
+///
+/// # Panics
+///
+/// Outside a coroutine, naming what was called (SCH-8).
+#[track_caller]
+pub(crate) fn expect_coroutine(called: &str) -> Rc<Scheduler> {
+    match current() {
+        Some(scheduler) if scheduler.current.borrow().is_some() => scheduler,
+        _ => panic!("{called}: {NotInRuntime}"),
+    }
+}
+
+pub(crate) fn install(scheduler: &Rc<Scheduler>) -> bool {
+    CURRENT.with_borrow_mut(|current| {
+        let vacant = current.is_none();
+        if vacant {
+            *current = Some(scheduler.clone());
+        }
+        vacant
+    })
+}
+
+pub(crate) fn uninstall() {
+    drop(CURRENT.take());
+}
+
+impl Scheduler {
+    pub(crate) fn new(setup: Setup) -> Scheduler {
+        let seed = setup.seed.unwrap_or_else(|| fastrand::u64(..));
+        Scheduler {
+            id: NEXT_RUNTIME.fetch_add(1, Ordering::Relaxed),
+            now: Cell::new(setup.clock.nanos()),
+            clock: setup.clock,
+            current: RefCell::new(None),
+            ready: RefCell::default(),
+            after_poll: RefCell::default(),
+            live: RefCell::default(),
+            timers: RefCell::new(TimerWheel::new()),
+            slots: Slots::default(),
+            default_stack_size: setup.stacks.default_size() as u32,
+            stacks: setup.stacks,
+            sweeper: Sweeper::default(),
+            exit: Cell::new(None),
+            signalled: Cell::new(false),
+            selfishness: Cell::new(setup.selfishness),
+            max_coroutines: setup.max_coroutines,
+            shuffle: RefCell::new(setup.shuffle.then(|| fastrand::Rng::with_seed(seed))),
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            notifier: RefCell::new(None),
+            panic_details: RefCell::default(),
+            crashes: Cell::new(0),
+            inbox: OnceCell::new(),
+            reactor: RefCell::new(setup.reactor),
+            events: RefCell::default(),
+            next_id: Cell::new(1),
+            passes: Cell::new(0),
+        }
+    }
+
+    /// The running coroutine.
+    ///
+    /// # Panics
+    ///
+    /// When the scheduler itself runs; callers come through [`expect_coroutine`].
+    pub(crate) fn current_record(&self) -> Rc<Record> {
+        match &*self.current.borrow() {
+            Some(record) => record.clone(),
+            None => panic!("{NotInRuntime}"),
+        }
+    }
+
+    pub(crate) fn new_id(&self) -> CoroutineId {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        match std::num::NonZeroU64::new(id) {
+            Some(id) => CoroutineId(id),
+            None => unreachable!("2^64 coroutines have been spawned"),
+        }
+    }
+
+    /// Adds a coroutine to those that run; it gets its first turn from the tail of the queue (THR-1).
+    pub(crate) fn start(&self, record: &Rc<Record>) {
+        let mut live = self.live.borrow_mut();
+        record.position.set(live.len() as u32);
+        live.push(record.clone());
+        drop(live);
+        self.make_ready(record, Outcome::Woken);
+    }
+
+    /// One pass of the event loop. `may_wait`, asked after the drain, lets it wait in the poller.
+    pub(crate) fn pass(&self, may_wait: impl FnOnce() -> bool) -> io::Result<()> {
+        self.passes.set(self.passes.get() + 1);
+        self.now.set(self.clock.nanos());
+        self.fire_due_timers();
+        self.drain();
+        let timeout = if self.has_runnable() || !may_wait() { Duration::ZERO } else { self.poll_timeout() };
+        self.poll(timeout)?;
+        self.ready.borrow_mut().extend(self.after_poll.borrow_mut().drain(..));
+        self.sweeper.sweep(self);
+        Ok(())
+    }
+
+    pub(crate) fn has_runnable(&self) -> bool {
+        !self.ready.borrow().is_empty() || !self.after_poll.borrow().is_empty()
+    }
+
+    fn fire_due_timers(&self) {
+        let now = self.now.get();
+        loop {
+            let due = self.timers.borrow_mut().expire(now);
+            match due {
+                None => return,
+                Some((_, Timer::Wait(unparker))) => {
+                    unparker.record.timer.set(None);
+                    // A wait that ended in this very pass keeps the end it had (TMO-4).
+                    let _ = self.unpark(&unparker, Outcome::TimedOut);
+                }
+                Some((_, Timer::Limit(frame))) => frame.expire(),
+                Some((_, Timer::Reminder)) => {}
+            }
+        }
+    }
+
+    fn drain(&self) {
+        let mut left = self.ready.borrow().len() + EXTRA_RESUMES;
+        while left > 0 {
+            let Some(record) = self.next_runnable() else { return };
+            self.resume(record);
+            left -= 1;
+        }
+    }
+
+    fn next_runnable(&self) -> Option<Rc<Record>> {
+        let mut ready = self.ready.borrow_mut();
+        match &mut *self.shuffle.borrow_mut() {
+            Some(random) if !ready.is_empty() => {
+                let chosen = random.usize(..ready.len());
+                ready.swap_remove_front(chosen)
+            }
+            _ => ready.pop_front(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Duration {
+        let timer = self.timers.borrow().next_deadline();
+        let next = timer.into_iter().chain(self.sweeper.next_look()).min();
+        next.map_or(LONGEST_POLL, |at| {
+            Duration::from_nanos(at.saturating_sub(self.clock.nanos())).min(LONGEST_POLL)
+        })
+    }
+
+    fn poll(&self, timeout: Duration) -> io::Result<()> {
+        let mut events = self.events.take();
+        self.reactor.borrow_mut().poll(timeout, &mut events)?;
+        for event in events.drain(..) {
+            self.dispatch(event);
+        }
+        self.events.replace(events);
+        if let Some(inbox) = self.inbox.get() {
+            for slot in inbox.take_released() {
+                self.slots.close(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Polls without waiting longer than `timeout`, for the virtual clock; says whether anything woke.
+    pub(crate) fn poll_for(&self, timeout: Duration) -> io::Result<bool> {
+        self.poll(timeout)?;
+        Ok(self.has_runnable())
+    }
+
+    fn dispatch(&self, event: Event) {
+        if event.token == SIGNAL_TOKEN {
+            self.signalled.set(true);
+            return;
+        }
+        for unparker in self.slots.note(event.token as u32, event.readiness).into_iter().flatten() {
+            // A waiter that was cancelled in the meantime has withdrawn by itself.
+            let _ = self.unpark(&unparker, Outcome::Woken);
+        }
+    }
+
+    pub(crate) fn register(&self, descriptor: RawFd) -> io::Result<u32> {
+        let slot = self.slots.open();
+        let registered = self.reactor.borrow().register(descriptor, slot as usize);
+        if let Err(error) = registered {
+            self.slots.close(slot);
+            return Err(error);
+        }
+        Ok(slot)
+    }
+
+    pub(crate) fn register_signals(&self, descriptor: RawFd) -> io::Result<()> {
+        self.reactor.borrow().register(descriptor, SIGNAL_TOKEN)
+    }
+
+    pub(crate) fn deregister(&self, slot: u32, descriptor: RawFd) {
+        // It can only fail for a descriptor that is gone already.
+        let _ = self.reactor.borrow().deregister(descriptor);
+        for unparker in self.slots.close(slot).into_iter().flatten() {
+            let _ = self.unpark(&unparker, Outcome::Woken);
+        }
+    }
+
+    /// Gives `record` a turn.
+    fn resume(&self, record: Rc<Record>) {
+        record.state.set(State::Running);
+        let context = match record.context.take() {
+            Some(context) => context,
+            // The first turn, or the first after a hibernation, whose timer may still run.
+            None => match self.first_context(&record) {
+                Some(context) => context,
+                None => return,
+            },
+        };
+        self.current.replace(Some(record.clone()));
+        let resumed = fault::watch(&record.identity, || context.resume());
+        self.current.replace(None);
+        match resumed {
+            Resumed::Suspended(context) => record.context.set(Some(context)),
+            Resumed::Finished(stack) => {
+                record.identity.stack.set(None);
+                self.stacks.give_back(stack);
+                if record.body.hibernates() && !record.root_cancelled.get() {
+                    self.hibernate(&record);
+                } else {
+                    self.finish(record);
+                }
+            }
+        }
+    }
+
+    /// Puts a coroutine that has none yet on a stack.
+    fn first_context(&self, record: &Rc<Record>) -> Option<Context> {
+        if let Some(timer) = record.timer.take() {
+            self.timers.borrow_mut().cancel(timer);
+        }
+        let stack = match self.stacks.take_promised(record.stack_size as usize) {
+            Ok(stack) => stack,
+            Err(error) => {
+                panics::report_stackless(self, record, &error);
+                record.body.discard();
+                self.finish(record.clone());
+                return None;
+            }
+        };
+        record.identity.stack.set(Some(stack.extent()));
+        let entered = record.clone();
+        Some(Context::new(stack, move || entered.body.run(&entered)))
+    }
+
+    fn hibernate(&self, record: &Rc<Record>) {
+        let generation = record.generation.get().wrapping_add(1);
+        record.generation.set(generation);
+        record.since.set(self.now.get());
+        record.state.set(State::Hibernating);
+        record.body.arm(self, &Unparker { record: record.clone(), generation });
+    }
+
+    /// Ends a coroutine: tells whoever waits for it, and forgets it.
+    fn finish(&self, record: Rc<Record>) {
+        record.state.set(State::Done);
+        self.forget(&record);
+        // What the hook saw of panics that the coroutine caught itself.
+        self.take_panic_details(record.id());
+        match &record.family {
+            Some(family) => family.child_ended(self, &record),
+            None if record.detached.get() => panics::report_unjoined(self, &record),
+            None => {}
+        }
+        record.joiners.wake_all();
+    }
+
+    fn forget(&self, record: &Rc<Record>) {
+        let mut live = self.live.borrow_mut();
+        let position = record.position.get() as usize;
+        live.swap_remove(position);
+        if let Some(moved) = live.get(position) {
+            moved.position.set(position as u32);
+        }
+    }
+
+    pub(crate) fn take_panic_details(&self, id: CoroutineId) -> Option<Details> {
+        let mut details = self.panic_details.borrow_mut();
+        if details.is_empty() { None } else { details.remove(&id) }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let stacks = self.stacks.stats();
+        Stats {
+            coroutines: self.live.borrow().len(),
+            runnable: self.ready.borrow().len() + self.after_poll.borrow().len(),
+            timers: self.timers.borrow().len(),
+            registrations: self.slots.len(),
+            stacks: stacks.in_use,
+            pooled_stacks: stacks.pooled,
+            passes: self.passes.get(),
+        }
+    }
+}
+
+/// The runtime's time as of this pass of the loop: cheap, and virtual under a test's clock.
+///
+/// Outside a runtime it is `Instant::now()`.
+pub fn now() -> Instant {
+    with(|scheduler| scheduler.clock.to_instant(scheduler.now.get())).unwrap_or_else(Instant::now)
+}
+
+/// Whether a coroutine runs on this thread now.
+pub fn in_coroutine() -> bool {
+    with(|scheduler| scheduler.current.borrow().is_some()).unwrap_or(false)
+}
+
+/// What the runtime of this thread holds now; all zero outside a runtime.
+pub fn stats() -> Stats {
+    with(Scheduler::stats).unwrap_or_default()
+}
+
+/// Asks [`run`](crate::run) to end with `code`.
+///
+/// Coroutines that are already runnable get their turn first, and then everything is cancelled.
+/// Does nothing outside a runtime. Of several codes the last counts.
+pub fn set_exit(code: u8) {
+    with(|scheduler| scheduler.exit.set(Some(code)));
+}
+
+/// A random number from the runtime's generator, which a test can seed.
+///
+/// Not for secrets.
+pub fn random_u64() -> u64 {
+    with(|scheduler| scheduler.random.borrow_mut().u64(..)).unwrap_or_else(|| fastrand::u64(..))
+}

@@ -1,0 +1,421 @@
+//! Scopes: children that may borrow from their parent, because the parent outwaits them.
+//!
+//! ```text
+//!   body runs ──► body done ───────────────► wait for children ──► result
+//!        │                                        │ cancelled
+//!        └─ panics, or is cancelled ──► cancel the children, wait ──► goes on unwinding
+//! ```
+//!
+//! # Invariants
+//!
+//! - [`scope`] neither returns nor unwinds before every child has ended and its closure and result are dropped.
+//!   The closures' borrows, whose lifetime is erased here, are therefore never used after they end.
+//!   If the runtime gives up on a child it never runs again, and neither does the parent.
+//! - A failing child cancels its siblings and the body; the first failure is the one reported.
+//! - A scope that cannot wait, because the coroutine unwinds, aborts the process before any child exists.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::thread;
+
+use crate::cancel::{self, Frame, Kind};
+use crate::panics::{self, Panic};
+use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
+use crate::record::Record;
+use crate::scheduler::{self, Scheduler};
+use crate::spawn::{Builder, Coroutine, FamilyRef, JoinError, JoinHandle};
+use crate::wait_queue::WaitQueue;
+
+/// The children of one scope.
+pub(crate) struct Family {
+    children: RefCell<Vec<Rc<Record>>>,
+    alive: Cell<usize>,
+    ended: WaitQueue,
+    failure: RefCell<Option<Panic>>,
+    failed: Cell<bool>,
+    body: Rc<Frame>,
+}
+
+impl Family {
+    fn new(body: Rc<Frame>) -> Family {
+        Family {
+            children: RefCell::default(),
+            alive: Cell::new(0),
+            ended: WaitQueue::new(),
+            failure: RefCell::default(),
+            failed: Cell::new(false),
+            body,
+        }
+    }
+
+    fn add(&self, child: Rc<Record>) {
+        self.alive.set(self.alive.get() + 1);
+        let mut children = self.children.borrow_mut();
+        // Ended children are swept out whenever they are half of the list.
+        if children.len() > 16 && children.len() > 2 * self.alive.get() {
+            children.retain(|child| child.state.get() != crate::State::Done);
+        }
+        children.push(child);
+    }
+
+    /// Called by the scheduler when a child's stack is gone.
+    pub(crate) fn child_ended(&self, scheduler: &Scheduler, child: &Rc<Record>) {
+        self.alive.set(self.alive.get() - 1);
+        if let Some(panic) = child.body.take_panic() {
+            if self.failure.borrow().is_some() {
+                panics::report(scheduler, child, &panic);
+            } else {
+                *self.failure.borrow_mut() = Some(panic);
+            }
+            self.fail();
+        }
+        if self.alive.get() == 0 {
+            self.ended.wake_all();
+        }
+    }
+
+    /// Cancels the children and the body.
+    fn fail(&self) {
+        if !self.failed.replace(true) {
+            self.cancel_children();
+            self.body.cancel();
+        }
+    }
+
+    fn cancel_children(&self) {
+        let children = self.children.borrow().clone();
+        for child in children {
+            cancel::cancel_coroutine(&child);
+        }
+    }
+
+    /// Waits until no child is alive; a cancellation on the way cancels the children, and the wait goes on.
+    fn wait(&self, parent: &Rc<Record>, mut cut: Cut) {
+        if parent.interrupted.get() {
+            self.cancel_children();
+            cut = Cut::Never;
+        }
+        while self.alive.get() > 0 {
+            let ticket = Cell::new(0);
+            let outcome = park::wait(
+                parent,
+                Reason::Children,
+                None,
+                cut,
+                |unparker| ticket.set(self.ended.enter(unparker)),
+                || {
+                    self.ended.give_up(ticket.get());
+                    Withdrawal::Withdrawn
+                },
+            );
+            if outcome == Outcome::Cancelled {
+                self.cancel_children();
+                cut = Cut::Never;
+            }
+        }
+    }
+}
+
+/// Runs `f` with a scope in which it can spawn children that borrow its locals, and waits for them all.
+///
+/// As `std::thread::scope`, with two additions: a child that panics cancels its siblings and the body,
+/// and a cancellation of the caller reaches the children.
+/// Suspends until the last child has ended.
+///
+/// # Panics
+///
+/// With the panic of the first child that panicked, or of `f`. Outside a coroutine.
+///
+/// # Cancellation
+///
+/// Unwinds, after the children have been cancelled and have ended.
+///
+/// # Aborts
+///
+/// When called by a destructor of a coroutine that unwinds: it could not wait for its children.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::{scope, test};
+///
+/// test::run(|| {
+///     let words = vec!["round", "shot"];
+///     let letters = scope(|scope| {
+///         let counters: Vec<_> = words.iter().map(|word| scope.spawn(move || word.len())).collect();
+///         counters.into_iter().map(|counter| counter.join().unwrap()).sum::<usize>()
+///     });
+///     assert_eq!(letters, 9);
+/// });
+/// ```
+#[doc(alias = "nursery")]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    match run_scope(f) {
+        Some(value) => value,
+        None => unreachable!("only a failing child cancels the body, and its panic has been raised"),
+    }
+}
+
+/// Runs a scope; `None` if its body was cancelled by a failure noted elsewhere.
+fn run_scope<'env, F, T>(f: F) -> Option<T>
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    refuse_while_unwinding();
+    let record = scheduler::expect_coroutine("scope").current_record();
+    cancel::checkpoint(&record);
+    let frame = Frame::enter(&record, Kind::Limit);
+    let family = Rc::new(Family::new(frame.clone()));
+    let scope = Scope { family: family.clone(), scope: PhantomData, env: PhantomData };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    frame.leave();
+    if result.is_err() {
+        family.cancel_children();
+    }
+    family.wait(&record, if result.is_err() { Cut::Never } else { Cut::Short });
+    let failure = family.failure.take();
+    match (result, failure) {
+        (Err(payload), _) if !cancel::is_cancellation(&*payload) => panic::resume_unwind(payload),
+        (_, Some(failure)) => failure.resume(),
+        (Err(payload), None) if !cancel::is_cancellation_of(&*payload, &frame) => panic::resume_unwind(payload),
+        (Err(_), None) => None,
+        (Ok(value), None) => {
+            cancel::checkpoint(&record);
+            Some(value)
+        }
+    }
+}
+
+fn refuse_while_unwinding() {
+    if thread::panicking() {
+        abort_with("scope: called while the coroutine unwinds, when it could not wait for its children");
+    }
+}
+
+/// Says why on stderr and aborts, as a panic in a destructor does.
+fn abort_with(sentence: &str) -> ! {
+    panics::print_stderr(sentence);
+    std::process::abort()
+}
+
+/// Spawns children that may borrow what outlives the scope; made by [`scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    family: Rc<Family>,
+    // Invariant in both, as in std.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Starts a child.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        match self.spawn_with(Builder::new(), f) {
+            Ok(handle) => handle,
+            Err(error) => panic!("spawn: {error}"),
+        }
+    }
+
+    /// Starts a child with a name or a stack size of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::spawn`].
+    #[track_caller]
+    pub fn spawn_with<F, T>(
+        &'scope self,
+        mut builder: Builder,
+        f: F,
+    ) -> std::io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        let result = Rc::new(Cell::new(None));
+        let kept = result.clone();
+        let closure: Box<dyn FnOnce() + 'scope> = Box::new(move || kept.set(Some(f())));
+        // SAFETY: only the lifetime changes. `scope` does not return before the child has ended, at which time the
+        // closure is dropped, or it never returns because neither parent nor child runs again (module invariant).
+        let closure: Box<dyn FnOnce() + 'static> = unsafe { std::mem::transmute(closure) };
+        builder.family = Some(FamilyRef(self.family.clone()));
+        let handle = builder.unstarted(closure)?.start();
+        self.family.add(handle.erased());
+        if self.family.failed.get() {
+            handle.cancel();
+        }
+        Ok(ScopedJoinHandle { handle, result, family: self.family.clone(), scope: PhantomData })
+    }
+
+    /// Cancels every child there is now; the body goes on, and may spawn others.
+    pub fn cancel_children(&self) {
+        self.family.cancel_children();
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({} children)", self.family.alive.get())
+    }
+}
+
+/// The way to a scoped child's result. Dropping it is fine: the scope waits all the same.
+pub struct ScopedJoinHandle<'scope, T> {
+    handle: JoinHandle<()>,
+    result: Rc<Cell<Option<T>>>,
+    family: Rc<Family>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// Waits for the child and returns what it returned.
+    ///
+    /// # Errors
+    ///
+    /// As [`JoinHandle::join`]; the panic of a child is raised by its scope, so here it is
+    /// [`JoinError::Cancelled`], and the body is being cancelled too.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds.
+    pub fn join(self) -> Result<T, JoinError> {
+        let joined = self.handle.join();
+        match self.result.take() {
+            Some(value) => joined.map(|()| value),
+            None => Err(joined.err().unwrap_or(JoinError::Cancelled)),
+        }
+    }
+
+    /// Ends the child; its siblings are not touched.
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Whether the child has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// The child.
+    pub fn coroutine(&self) -> Coroutine {
+        self.handle.coroutine()
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scoped{:?}, one of {}", self.handle, self.family.alive.get())
+    }
+}
+
+/// Runs `f` with a scope whose children may fail: the first error cancels the rest and is returned.
+///
+/// Otherwise as [`scope`].
+///
+/// # Errors
+///
+/// The first error that a child or the body returned.
+///
+/// # Panics
+///
+/// As [`scope`].
+///
+/// # Cancellation
+///
+/// Unwinds, after the children have been cancelled and have ended.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use grapeshot_core::{sleep, test, try_scope};
+///
+/// test::run(|| {
+///     let failed: Result<(), &str> = try_scope(|scope| {
+///         scope.spawn(|| Err::<(), _>("no route"));
+///         sleep(Duration::from_secs(3600));
+///         Ok(())
+///     });
+///     assert_eq!(failed, Err("no route"));
+/// });
+/// ```
+pub fn try_scope<'env, F, T, E>(f: F) -> Result<T, E>
+where
+    F: for<'scope> FnOnce(&TryScope<'scope, 'env, E>) -> Result<T, E>,
+{
+    let first = Rc::new(RefCell::new(None));
+    let returned = run_scope(|scope| {
+        let scope = TryScope { scope, first: first.clone() };
+        f(&scope).map_err(|error| scope.fail(error)).ok()
+    });
+    match (first.take(), returned.flatten()) {
+        (Some(error), _) => Err(error),
+        (None, Some(value)) => Ok(value),
+        (None, None) => unreachable!("the body ended with neither a value nor an error"),
+    }
+}
+
+/// Spawns children that may fail; made by [`try_scope`].
+pub struct TryScope<'scope, 'env, E> {
+    scope: &'scope Scope<'scope, 'env>,
+    first: Rc<RefCell<Option<E>>>,
+}
+
+impl<'scope, 'env, E: 'scope> TryScope<'scope, 'env, E> {
+    /// Starts a child. The handle's join gives [`JoinError::Cancelled`] for a child that failed.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F, T>(&self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> Result<T, E> + 'scope,
+        T: 'scope,
+    {
+        let first = self.first.clone();
+        let family = self.scope.family.clone();
+        let result = Rc::new(Cell::new(None));
+        let kept = result.clone();
+        let child = self.scope.spawn(move || match f() {
+            Ok(value) => kept.set(Some(value)),
+            Err(error) => note_failure(&first, &family, error),
+        });
+        let ScopedJoinHandle { handle, family, .. } = child;
+        ScopedJoinHandle { handle, result, family, scope: PhantomData }
+    }
+}
+
+impl<E> TryScope<'_, '_, E> {
+    fn fail(&self, error: E) {
+        note_failure(&self.first, &self.scope.family, error);
+    }
+}
+
+fn note_failure<E>(first: &RefCell<Option<E>>, family: &Family, error: E) {
+    let mut first = first.borrow_mut();
+    if first.is_none() {
+        *first = Some(error);
+    }
+    drop(first);
+    family.fail();
+}
+
+impl<E> fmt::Debug for TryScope<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Try{:?}", self.scope)
+    }
+}

@@ -1,0 +1,486 @@
+//! A descriptor that coroutines wait on: tried at once, parked on only when it would block.
+//!
+//! ```text
+//!   attempt ──► ready? ──yes──► operation ──► done
+//!                 │ no             │ would block
+//!                 ▼                ▼
+//!               park ◄──── clear the readiness flag
+//! ```
+//!
+//! # Invariants
+//!
+//! - The descriptor is registered the first time an operation would block, with the runtime of the coroutine that runs;
+//!   used under another runtime it moves there.
+//! - It is deregistered before it is closed or given away: a duplicate would otherwise keep sending events.
+//! - One coroutine waits per direction; a second gets [`SimultaneousError`].
+//! - A coroutine that keeps succeeding gives way after its budget (`set_selfishness`).
+//!
+//! Outside a coroutine an operation that would block waits with poll(2), so that a socket also works on a plain thread.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::cancel;
+use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
+use crate::record::Record;
+use crate::scheduler::{self, Scheduler};
+use crate::slots::{Direction, Inbox};
+use crate::yielding::yield_slice;
+
+/// When an operation is given up with [`io::ErrorKind::TimedOut`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitLimit {
+    /// Never.
+    #[default]
+    Never,
+    /// When it has waited this long.
+    After(Duration),
+    /// At this point in time.
+    At(Instant),
+}
+
+/// A non-blocking descriptor on which coroutines wait.
+///
+/// Sockets of `grapeshot-net` are built on it, and any other pollable descriptor can be.
+/// The descriptor must be in non-blocking mode: a blocking one holds up the whole thread.
+pub struct Source<S: AsFd> {
+    // Dropped first: deregistered before the descriptor is closed.
+    registration: Registration,
+    inner: S,
+}
+
+struct Registration {
+    /// The runtime's number and the slot's index in it, or zero.
+    home: AtomicU64,
+    descriptor: RawFd,
+    closed: AtomicBool,
+}
+
+impl<S: AsFd> Source<S> {
+    /// Wraps a non-blocking descriptor. Registers nothing yet.
+    pub fn new(inner: S) -> Source<S> {
+        let descriptor = inner.as_fd().as_raw_fd();
+        let registration =
+            Registration { home: AtomicU64::new(0), descriptor, closed: AtomicBool::new(false) };
+        Source { registration, inner }
+    }
+
+    /// What was wrapped.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Gives the descriptor back, deregistered.
+    pub fn into_inner(self) -> S {
+        let Source { registration, inner } = self;
+        drop(registration);
+        inner
+    }
+
+    /// Ends all waits on this source with [`ClosedError`], and every later operation as well.
+    ///
+    /// Answers whether it was open. Never suspends. The descriptor itself is closed on drop.
+    pub fn close(&self) -> bool {
+        let was_open = !self.registration.closed.swap(true, Ordering::Relaxed);
+        self.registration.release();
+        was_open
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.registration.closed.load(Ordering::Relaxed)
+    }
+
+    /// Runs `operation` until it does something else than would-block, parking in between.
+    ///
+    /// `drained` says of a result that the descriptor has no more for now (a short read of a TCP stream):
+    /// the next attempt then waits at once and saves a system call.
+    /// Suspends when the operation would block, and when the coroutine's budget is used up.
+    ///
+    /// # Errors
+    ///
+    /// What `operation` fails with; [`io::ErrorKind::TimedOut`] when `limit` passed;
+    /// [`SimultaneousError`], [`ClosedError`]; and, while the coroutine unwinds, [`RefusedError`] instead of a wait.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds, before the operation is attempted or while it waits; never between a success and its result.
+    pub fn attempt<T>(
+        &self,
+        direction: Direction,
+        name: &'static str,
+        limit: WaitLimit,
+        drained: impl Fn(&T) -> bool,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut deadline = None;
+        loop {
+            if self.is_closed() {
+                return Err(ClosedError { operation: name }.into());
+            }
+            match scheduler::with(|scheduler| self.registration.step(scheduler, direction)) {
+                None | Some(Step::Outside) => return self.attempt_blocking(direction, name, limit, operation),
+                Some(Step::Interrupted(record)) => cancel::raise(&record),
+                Some(Step::Exhausted) => yield_slice(),
+                Some(Step::Wait(record)) => {
+                    self.registration.wait(&record, direction, name, limit, &mut deadline)?;
+                    continue;
+                }
+                Some(Step::Go) => {}
+            }
+            match operation(&self.inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.would_block(direction)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(value) => {
+                    if drained(&value) {
+                        self.registration.drained(direction);
+                    }
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
+    /// Waits until the descriptor is ready in `direction`, without doing anything with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`attempt`](Self::attempt).
+    pub fn wait_ready(&self, direction: Direction, name: &'static str, limit: WaitLimit) -> io::Result<()> {
+        let flags = match direction {
+            Direction::Read => PollFlags::IN,
+            Direction::Write => PollFlags::OUT,
+        };
+        self.attempt(
+            direction,
+            name,
+            limit,
+            |()| false,
+            |inner| {
+                let mut polled = [PollFd::new(inner, flags)];
+                match rustix::event::poll(&mut polled, Some(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 }))? {
+                    0 => Err(io::ErrorKind::WouldBlock.into()),
+                    _ => Ok(()),
+                }
+            },
+        )
+    }
+
+    /// Prepares to hibernate on this source: see [`Hibernation`](crate::Hibernation).
+    pub(crate) fn hibernation_slot(&self) -> io::Result<u32> {
+        if self.is_closed() {
+            return Err(ClosedError { operation: "hibernate" }.into());
+        }
+        scheduler::with(|scheduler| self.registration.slot(scheduler)).unwrap_or_else(|| Err(not_in_runtime()))
+    }
+
+    fn attempt_blocking<T>(
+        &self,
+        direction: Direction,
+        name: &'static str,
+        limit: WaitLimit,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let deadline = match limit {
+            WaitLimit::Never => None,
+            WaitLimit::After(timeout) => Instant::now().checked_add(timeout),
+            WaitLimit::At(at) => Some(at),
+        };
+        loop {
+            match operation(&self.inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll_blocking(self.inner.as_fd(), direction, name, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl<S: AsFd> AsFd for Source<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl<S: AsFd> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("descriptor", &self.registration.descriptor)
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+enum Step {
+    Go,
+    Wait(Rc<Record>),
+    Exhausted,
+    Interrupted(Rc<Record>),
+    Outside,
+}
+
+impl Registration {
+    /// What an operation should do next.
+    fn step(&self, scheduler: &Scheduler, direction: Direction) -> Step {
+        let current = scheduler.current.borrow();
+        let Some(record) = current.as_ref() else { return Step::Outside };
+        if record.interrupted.get() && !thread::panicking() {
+            return Step::Interrupted(record.clone());
+        }
+        if self.known_slot(scheduler).is_some_and(|slot| !scheduler.slots.is_ready(slot, direction)) {
+            return Step::Wait(record.clone());
+        }
+        match record.budget.get() {
+            0 if !thread::panicking() => {
+                record.budget.set(record.full_budget.get());
+                return Step::Exhausted;
+            }
+            left => record.budget.set(left.saturating_sub(1)),
+        }
+        Step::Go
+    }
+
+    fn known_slot(&self, scheduler: &Scheduler) -> Option<u32> {
+        let home = self.home.load(Ordering::Relaxed);
+        ((home >> 32) as u32 == scheduler.id).then_some(home as u32)
+    }
+
+    /// The slot in this runtime, registering there if need be.
+    fn slot(&self, scheduler: &Scheduler) -> io::Result<u32> {
+        if let Some(slot) = self.known_slot(scheduler) {
+            return Ok(slot);
+        }
+        self.release();
+        let slot = scheduler.register(self.descriptor)?;
+        self.home.store((u64::from(scheduler.id) << 32) | u64::from(slot), Ordering::Relaxed);
+        Ok(slot)
+    }
+
+    fn would_block(&self, direction: Direction) -> io::Result<()> {
+        scheduler::with(|scheduler| {
+            let known = self.known_slot(scheduler);
+            let slot = self.slot(scheduler)?;
+            if known.is_some() {
+                scheduler.slots.clear_all(slot, direction);
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|| Err(not_in_runtime()))
+    }
+
+    fn drained(&self, direction: Direction) {
+        scheduler::with(|scheduler| {
+            if let Some(slot) = self.known_slot(scheduler) {
+                scheduler.slots.clear(slot, direction);
+            }
+        });
+    }
+
+    fn wait(
+        &self,
+        record: &Rc<Record>,
+        direction: Direction,
+        name: &'static str,
+        limit: WaitLimit,
+        deadline: &mut Option<u64>,
+    ) -> io::Result<()> {
+        if thread::panicking() {
+            return Err(RefusedError { operation: name }.into());
+        }
+        let slot = scheduler::with(|scheduler| {
+            let slot = self.slot(scheduler)?;
+            if let Some(other) = scheduler.slots.waiter(slot, direction) {
+                let (waiting, refused) = (other.record.describe(), record.describe());
+                return Err(SimultaneousError { operation: name, waiting, refused }.into());
+            }
+            if deadline.is_none() {
+                *deadline = match limit {
+                    WaitLimit::Never => None,
+                    WaitLimit::After(timeout) => Some(scheduler.clock.after(timeout)),
+                    WaitLimit::At(at) => Some(scheduler.clock.to_nanos(at)),
+                };
+            }
+            Ok(slot)
+        })
+        .unwrap_or_else(|| Err(not_in_runtime()))?;
+        let outcome = park::wait(
+            record,
+            Reason::Io { operation: name, descriptor: self.descriptor },
+            *deadline,
+            Cut::Short,
+            |unparker| set_waiter(slot, direction, Some(unparker)),
+            || {
+                if !self.is_released() {
+                    set_waiter(slot, direction, None);
+                }
+                Withdrawal::Withdrawn
+            },
+        );
+        match outcome {
+            Outcome::Woken => {
+                record.budget.set(record.full_budget.get());
+                Ok(())
+            }
+            Outcome::TimedOut => Err(timed_out(name)),
+            Outcome::Cancelled => cancel::raise(record),
+        }
+    }
+
+    fn is_released(&self) -> bool {
+        self.home.load(Ordering::Relaxed) == 0
+    }
+
+    /// Forgets the registration and wakes whoever waits, to find out why.
+    fn release(&self) {
+        let home = self.home.swap(0, Ordering::Relaxed);
+        let (runtime, slot) = ((home >> 32) as u32, home as u32);
+        if runtime == 0 {
+            return;
+        }
+        let here = scheduler::with(|scheduler| {
+            let here = scheduler.id == runtime;
+            if here {
+                scheduler.deregister(slot, self.descriptor);
+            }
+            here
+        });
+        if here != Some(true) {
+            Inbox::release(runtime, slot, self.descriptor);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+fn set_waiter(slot: u32, direction: Direction, waiter: Option<park::Unparker>) {
+    scheduler::with(|scheduler| scheduler.slots.set_waiter(slot, direction, waiter));
+}
+
+fn poll_blocking(
+    descriptor: BorrowedFd<'_>,
+    direction: Direction,
+    name: &'static str,
+    deadline: Option<Instant>,
+) -> io::Result<()> {
+    let flags = match direction {
+        Direction::Read => PollFlags::IN,
+        Direction::Write => PollFlags::OUT,
+    };
+    let timeout = match deadline {
+        None => None,
+        Some(at) => {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(timed_out(name));
+            }
+            rustix::time::Timespec::try_from(left).ok()
+        }
+    };
+    match rustix::event::poll(&mut [PollFd::new(&descriptor, flags)], timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn timed_out(operation: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, OperationTimedOut { operation })
+}
+
+fn not_in_runtime() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, scheduler::NotInRuntime)
+}
+
+/// A limit set on one operation passed; found inside an [`io::Error`] of kind `TimedOut`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationTimedOut {
+    operation: &'static str,
+}
+
+impl fmt::Display for OperationTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} timed out", self.operation)
+    }
+}
+
+impl std::error::Error for OperationTimedOut {}
+
+/// Two coroutines waited for the same direction of one descriptor; found inside an [`io::Error`]
+/// of kind `ResourceBusy`, which the second of them gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimultaneousError {
+    operation: &'static str,
+    waiting: String,
+    refused: String,
+}
+
+impl fmt::Display for SimultaneousError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SimultaneousError { operation, waiting, refused } = self;
+        write!(f, "{operation}: coroutine {waiting} already waits here, so coroutine {refused} cannot")
+    }
+}
+
+impl std::error::Error for SimultaneousError {}
+
+impl From<SimultaneousError> for io::Error {
+    fn from(error: SimultaneousError) -> io::Error {
+        io::Error::new(io::ErrorKind::ResourceBusy, error)
+    }
+}
+
+/// The source was closed by [`Source::close`]; found inside an [`io::Error`] of kind `NotConnected`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedError {
+    operation: &'static str,
+}
+
+impl fmt::Display for ClosedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: closed by this program", self.operation)
+    }
+}
+
+impl std::error::Error for ClosedError {}
+
+impl From<ClosedError> for io::Error {
+    fn from(error: ClosedError) -> io::Error {
+        io::Error::new(io::ErrorKind::NotConnected, error)
+    }
+}
+
+/// The operation would have had to wait while the coroutine was unwinding;
+/// found inside an [`io::Error`] of kind `WouldBlock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedError {
+    operation: &'static str,
+}
+
+impl fmt::Display for RefusedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: a coroutine that unwinds cannot wait; use shield before it does", self.operation)
+    }
+}
+
+impl std::error::Error for RefusedError {}
+
+impl From<RefusedError> for io::Error {
+    fn from(error: RefusedError) -> io::Error {
+        io::Error::new(io::ErrorKind::WouldBlock, error)
+    }
+}

@@ -1,0 +1,537 @@
+//! Making coroutines, and the handles to them.
+//!
+//! # Invariants
+//!
+//! - A spawned coroutine is queued at the tail and never run at once (THR-1).
+//! - A closure and an unwanted result are dropped on the coroutine's own stack, where their destructors may wait.
+//! - A panic reaches whoever joins, or else the notifier, and nobody besides.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::cancel;
+use crate::panics::{self, Panic};
+use crate::park::{Reason, Unparked};
+use crate::identity::CoroutineId;
+use crate::record::{Body, Record, Settings, State};
+use crate::scheduler::{self, NotInRuntime, Scheduler};
+use crate::scope::Family;
+
+/// Starts a coroutine that runs `f`, and returns a handle to its end.
+///
+/// It runs when the spawner next waits; it stays on this thread for life, so `f` need not be `Send`.
+/// Never suspends. Dropping the handle lets the coroutine run on by itself.
+///
+/// # Panics
+///
+/// Outside a runtime, at the limit on coroutines, and when there is no memory for a stack;
+/// [`Builder::spawn`] reports these as errors.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::{spawn, test};
+///
+/// test::run(|| {
+///     let answer = spawn(|| 6 * 7);
+///     assert_eq!(answer.join().unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    match Builder::new().spawn(f) {
+        Ok(handle) => handle,
+        Err(error) => panic!("spawn: {error}"),
+    }
+}
+
+/// Settings for a coroutine to be made.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::{Builder, current, test};
+///
+/// test::run(|| {
+///     let handle = Builder::new().name("greeter").spawn(|| current().name()).unwrap();
+///     assert_eq!(handle.join().unwrap().as_deref(), Some("greeter"));
+/// });
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    name: Option<Rc<str>>,
+    stack_size: Option<usize>,
+    pub(crate) family: Option<FamilyRef>,
+}
+
+/// A family that prints as nothing, so that the builder can be `Debug`.
+pub(crate) struct FamilyRef(pub(crate) Rc<Family>);
+
+impl fmt::Debug for FamilyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Family")
+    }
+}
+
+impl Builder {
+    /// The settings that [`spawn`] uses.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Names the coroutine in reports.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into().into());
+        self
+    }
+
+    /// Asks for a stack of at least this many bytes of address space, 64 KiB of which are its guard.
+    ///
+    /// Rounded up to 128 KiB, 256 KiB, 1 MiB or 8 MiB. Only what is touched costs memory.
+    /// The default is the runtime's, 256 KiB unless set.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Starts a coroutine, as [`spawn`](crate::spawn) does.
+    ///
+    /// # Errors
+    ///
+    /// [`NotInRuntime`] of kind `Unsupported` outside a runtime; [`TooManyCoroutines`] of kind `QuotaExceeded`;
+    /// and what the system says when there is no memory for a stack, or no mapping for its guard.
+    #[track_caller]
+    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        self.unstarted(f).map(Unstarted::start)
+    }
+
+    /// Makes a coroutine that waits for [`Unstarted::start`] (THR-2).
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn unstarted<F, T>(self, f: F) -> io::Result<Unstarted<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let work = Work { closure: Cell::new(Some(f)), result: Cell::new(None) };
+        let record = self.make(work, Location::caller())?;
+        Ok(Unstarted { handle: JoinHandle { record } })
+    }
+
+    /// Makes the record of a coroutine, with a stack promised to it.
+    pub(crate) fn make<B>(self, body: B, spawned_at: &'static Location<'static>) -> io::Result<Rc<Record<B>>> {
+        scheduler::with(|scheduler| {
+            scheduler.check_room()?;
+            let stack_size = self.stack_size.map_or(scheduler.default_stack_size, |bytes| {
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            });
+            scheduler.stacks.promise(stack_size as usize).map_err(io::Error::other)?;
+            let settings = Settings {
+                name: self.name,
+                stack_size,
+                selfishness: scheduler.selfishness.get(),
+                spawned_at,
+                family: self.family.map(|family| family.0),
+                now: scheduler.now.get(),
+            };
+            Ok(Rc::new(Record::new(scheduler.new_id(), scheduler.id, settings, body)))
+        })
+        .unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)))
+    }
+}
+
+impl Scheduler {
+    fn check_room(&self) -> io::Result<()> {
+        let limit = self.max_coroutines;
+        if self.live.borrow().len() < limit {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, TooManyCoroutines { limit }))
+    }
+}
+
+/// The runtime has as many coroutines as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyCoroutines {
+    limit: usize,
+}
+
+impl fmt::Display for TooManyCoroutines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there are {} coroutines, the limit set by Runtime::max_coroutines", self.limit)
+    }
+}
+
+impl std::error::Error for TooManyCoroutines {}
+
+/// A coroutine that has been made and not started.
+///
+/// Dropped without being started, it ends without running.
+#[must_use = "it runs only when started"]
+pub struct Unstarted<T> {
+    handle: JoinHandle<T>,
+}
+
+impl<T> Unstarted<T> {
+    /// Queues the coroutine. That it takes `self` is what makes starting twice impossible.
+    pub fn start(self) -> JoinHandle<T> {
+        let record = self.handle.erased();
+        // Cancelling has started it already, so that it can end.
+        if record.state.get() == State::Unstarted {
+            scheduler::with(|scheduler| scheduler.start(&record));
+        }
+        self.handle
+    }
+
+    /// The coroutine, for its number and name.
+    pub fn coroutine(&self) -> Coroutine {
+        self.handle.coroutine()
+    }
+}
+
+impl<T> fmt::Debug for Unstarted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unstarted({})", self.handle.record.describe())
+    }
+}
+
+/// The closure of a coroutine and what it returned.
+struct Work<F, T> {
+    closure: Cell<Option<F>>,
+    result: Cell<Option<Result<T, Panic>>>,
+}
+
+/// A body whose result somebody can take.
+trait Joinable<T>: Body {
+    fn take_result(&self) -> Option<Result<T, Panic>>;
+}
+
+impl<F: FnOnce() -> T, T> Body for Work<F, T> {
+    fn run(&self, record: &Rc<Record>) {
+        let Some(closure) = self.closure.take() else { return };
+        if record.root_cancelled.get() {
+            drop_quietly(record, closure);
+            return;
+        }
+        match catch(record, closure) {
+            Some(Ok(value)) if record.detached.get() => drop_quietly(record, value),
+            ended => self.result.set(ended),
+        }
+    }
+
+    fn discard(&self) {
+        drop(self.closure.take());
+    }
+
+    fn take_panic(&self) -> Option<Panic> {
+        match self.result.take() {
+            Some(Err(panic)) => Some(panic),
+            other => {
+                self.result.set(other);
+                None
+            }
+        }
+    }
+}
+
+impl<F: FnOnce() -> T, T> Joinable<T> for Work<F, T> {
+    fn take_result(&self) -> Option<Result<T, Panic>> {
+        self.result.take()
+    }
+}
+
+/// Runs `f` at the root of a coroutine: `None` if it was cancelled.
+pub(crate) fn catch<T>(record: &Rc<Record>, f: impl FnOnce() -> T) -> Option<Result<T, Panic>> {
+    match panic::catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => Some(Ok(value)),
+        Err(payload) if cancel::is_cancellation(&*payload) => None,
+        Err(payload) => Some(Err(Panic::caught(record.id(), payload))),
+    }
+}
+
+/// Drops a value on the coroutine's own stack; a panic of its destructor is reported like any other.
+pub(crate) fn drop_quietly<T>(record: &Rc<Record>, value: T) {
+    if let Some(Err(panic)) = catch(record, move || drop(value)) {
+        scheduler::with(|scheduler| panics::report(scheduler, record, &panic));
+    }
+}
+
+/// The way to a coroutine's result.
+///
+/// Dropping it detaches the coroutine, which runs on; a panic of it is then reported to the panic notifier.
+pub struct JoinHandle<T> {
+    record: Rc<Record<dyn Joinable<T>>>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits for the coroutine to end and returns what it returned.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Panicked`] when it panicked, [`JoinError::Cancelled`] when it was cancelled,
+    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself,
+    /// [`JoinError::Refused`] when the caller unwinds and so cannot wait.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds; the handle is dropped and the coroutine runs on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine, unless the coroutine has ended.
+    pub fn join(self) -> Result<T, JoinError> {
+        let record = self.erased();
+        wait_finished(&record)?;
+        match self.record.body.take_result() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(panic)) => Err(JoinError::Panicked(panic)),
+            None => Err(JoinError::Cancelled),
+        }
+    }
+
+    /// Ends the coroutine: its next suspension point unwinds it. Never fails, and never suspends.
+    ///
+    /// One that has not had its first turn ends without running (THR-6).
+    pub fn cancel(&self) {
+        cancel::cancel_coroutine(&self.erased());
+    }
+
+    /// Whether the coroutine has ended.
+    pub fn is_finished(&self) -> bool {
+        self.record.state.get() == State::Done
+    }
+
+    /// The coroutine, for its number, its name, and waiting for its end without taking the result.
+    pub fn coroutine(&self) -> Coroutine {
+        Coroutine { record: self.erased() }
+    }
+
+    pub(crate) fn erased(&self) -> Rc<Record> {
+        self.record.clone()
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.record.detached.set(true);
+        if self.record.state.get() == State::Done {
+            let record = self.erased();
+            scheduler::with(|scheduler| panics::report_unjoined(scheduler, &record));
+            drop(self.record.body.take_result());
+        } else if self.record.state.get() == State::Unstarted {
+            self.record.body.discard();
+            scheduler::with(|scheduler| scheduler.stacks.withdraw_promise(self.record.stack_size as usize));
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinHandle({})", self.record.describe())
+    }
+}
+
+fn wait_finished(record: &Rc<Record>) -> Result<(), JoinError> {
+    if record.state.get() == State::Done {
+        return Ok(());
+    }
+    let joins_itself = scheduler::with(|scheduler| {
+        scheduler.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, record))
+    });
+    if joins_itself == Some(true) {
+        return Err(JoinError::WouldDeadlock);
+    }
+    match record.joiners.wait_until(Reason::Joining(record.id()), None) {
+        Unparked::Woken | Unparked::TimedOut => Ok(()),
+        Unparked::Refused => Err(JoinError::Refused),
+    }
+}
+
+/// Why a join has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The coroutine was cancelled before it was done.
+    Cancelled,
+    /// The coroutine panicked.
+    Panicked(Panic),
+    /// The coroutine tried to join itself.
+    WouldDeadlock,
+    /// The caller unwinds, and so cannot wait.
+    Refused,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Cancelled => f.write_str("the coroutine was cancelled"),
+            JoinError::Panicked(panic) => write!(f, "the coroutine panicked: {panic}"),
+            JoinError::WouldDeadlock => f.write_str("a coroutine cannot join itself"),
+            JoinError::Refused => f.write_str("a coroutine that unwinds cannot wait for another"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// A coroutine, to be named, looked at, cancelled or waited for; the counterpart of `std::thread::Thread`.
+#[derive(Clone)]
+pub struct Coroutine {
+    pub(crate) record: Rc<Record>,
+}
+
+impl Coroutine {
+    /// Its number.
+    pub fn id(&self) -> CoroutineId {
+        self.record.id()
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<String> {
+        self.record.identity.name.borrow().as_deref().map(str::to_owned)
+    }
+
+    /// Gives it a name, to be shown in reports.
+    pub fn set_name(&self, name: impl Into<String>) {
+        *self.record.identity.name.borrow_mut() = Some(name.into().into());
+    }
+
+    /// Ends it, as [`JoinHandle::cancel`] does.
+    pub fn cancel(&self) {
+        cancel::cancel_coroutine(&self.record);
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.record.state.get() == State::Done
+    }
+
+    /// Waits for its end; any number of coroutines may (THR-7).
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::WouldDeadlock`] and [`JoinError::Refused`], as for [`JoinHandle::join`].
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine, unless it has ended.
+    pub fn wait_finished(&self) -> Result<(), JoinError> {
+        wait_finished(&self.record)
+    }
+
+    /// What is known of it now.
+    pub fn info(&self) -> CoroutineInfo {
+        let record = &*self.record;
+        let since = scheduler::with(|scheduler| scheduler.clock.to_instant(record.since.get()));
+        CoroutineInfo {
+            id: record.id(),
+            name: self.name(),
+            spawned_at: record.identity.spawned_at,
+            state: record.state.get(),
+            reason: match record.state.get() {
+                State::Parked | State::Hibernating | State::Unstarted => Some(record.reason.get()),
+                _ => None,
+            },
+            since,
+        }
+    }
+}
+
+impl fmt::Debug for Coroutine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Coroutine({}, {:?})", self.record.describe(), self.record.state.get())
+    }
+}
+
+impl PartialEq for Coroutine {
+    fn eq(&self, other: &Coroutine) -> bool {
+        Rc::ptr_eq(&self.record, &other.record)
+    }
+}
+
+impl Eq for Coroutine {}
+
+/// What is known of a coroutine at one moment (THR-8).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CoroutineInfo {
+    /// Its number.
+    pub id: CoroutineId,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+    /// Where it is in its life.
+    pub state: State,
+    /// What it waits for, if it waits.
+    pub reason: Option<Reason>,
+    /// When the present wait began, on the runtime's clock; `None` outside the runtime.
+    pub since: Option<Instant>,
+}
+
+impl CoroutineInfo {
+    /// How long the present wait has lasted.
+    pub fn waited(&self) -> Option<Duration> {
+        Some(scheduler::now().saturating_duration_since(self.since?))
+    }
+}
+
+impl fmt::Display for CoroutineInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " \"{name}\"")?;
+        }
+        write!(f, " spawned at {}:{}, ", self.spawned_at.file(), self.spawned_at.line())?;
+        match (self.reason, self.waited()) {
+            (Some(reason), Some(waited)) => write!(f, "waiting {waited:?} for {reason}"),
+            _ => write!(f, "{:?}", self.state),
+        }
+    }
+}
+
+/// The running coroutine.
+///
+/// # Panics
+///
+/// Outside a coroutine.
+#[track_caller]
+pub fn current() -> Coroutine {
+    Coroutine { record: scheduler::expect_coroutine("current").current_record() }
+}
+
+/// All coroutines of this thread's runtime, by number.
+pub fn coroutines() -> Vec<CoroutineInfo> {
+    let records = scheduler::with(|scheduler| scheduler.live.borrow().clone()).unwrap_or_default();
+    let mut infos: Vec<_> = records.into_iter().map(|record| Coroutine { record }.info()).collect();
+    infos.sort_by_key(|info| info.id);
+    infos
+}
+
+/// The live coroutine with this number (THR-3). Looks through all of them.
+pub fn coroutine(id: u64) -> Option<Coroutine> {
+    let found = scheduler::with(|scheduler| {
+        scheduler.live.borrow().iter().find(|record| record.id().as_u64() == id).cloned()
+    });
+    found.flatten().map(|record| Coroutine { record })
+}

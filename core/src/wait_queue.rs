@@ -1,0 +1,156 @@
+//! A first-in, first-out queue of parked coroutines: the base of every lock, channel and join.
+//!
+//! # Invariants
+//!
+//! - Waiters are woken in the order they came; one that was cancelled or timed out is not in the queue.
+//! - A wake that finds nobody is lost: the queue remembers no wakes, its user keeps the state that says what to wait for.
+//! - The queue holds at most twice as many places as there are waiters, however many gave up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Instant;
+
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+
+/// A queue in which coroutines wait to be woken.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use grapeshot_core::{Reason, WaitQueue, spawn, test, yield_now};
+///
+/// test::run(|| {
+///     let queue = Rc::new(WaitQueue::new());
+///     let waiter = spawn({
+///         let queue = queue.clone();
+///         move || queue.wait(Reason::Other("a turn"))
+///     });
+///     yield_now();
+///     assert!(queue.wake_one());
+///     waiter.join().unwrap();
+/// });
+/// ```
+#[derive(Default)]
+pub struct WaitQueue {
+    places: RefCell<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    /// Sorted by ticket; a place whose waiter gave up is empty until the queue is tidied.
+    waiting: VecDeque<(u64, Option<Unparker>)>,
+    next_ticket: u64,
+    empty: usize,
+}
+
+impl WaitQueue {
+    /// Makes an empty queue, without allocating.
+    pub const fn new() -> WaitQueue {
+        WaitQueue { places: RefCell::new(Places { waiting: VecDeque::new(), next_ticket: 0, empty: 0 }) }
+    }
+
+    /// Waits until woken, and says whether it was; false only while the coroutine unwinds.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds; the place in the queue is given up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine.
+    pub fn wait(&self, reason: Reason) -> bool {
+        self.wait_until(reason, None) == Unparked::Woken
+    }
+
+    /// Waits until woken or until `deadline`.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds; the place in the queue is given up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine.
+    pub fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
+        let ticket = Cell::new(0);
+        park(
+            reason,
+            deadline,
+            |unparker| ticket.set(self.enter(unparker)),
+            || {
+                self.give_up(ticket.get());
+                Withdrawal::Withdrawn
+            },
+        )
+    }
+
+    /// Takes a place for a wait; [`give_up`](Self::give_up) returns it.
+    pub(crate) fn enter(&self, unparker: Unparker) -> u64 {
+        let mut places = self.places.borrow_mut();
+        let ticket = places.next_ticket;
+        places.next_ticket += 1;
+        places.waiting.push_back((ticket, Some(unparker)));
+        ticket
+    }
+
+    pub(crate) fn give_up(&self, ticket: u64) {
+        let mut places = self.places.borrow_mut();
+        let Ok(index) = places.waiting.binary_search_by_key(&ticket, |place| place.0) else { return };
+        if places.waiting[index].1.take().is_some() {
+            places.empty += 1;
+        }
+        if places.empty * 2 > places.waiting.len() {
+            places.waiting.retain(|place| place.1.is_some());
+            places.empty = 0;
+        }
+    }
+
+    /// Wakes the first that still waits; false when nobody does.
+    pub fn wake_one(&self) -> bool {
+        while let Some(unparker) = self.pop() {
+            if unparker.unpark().is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Wakes up to `count` waiters and says how many there were.
+    pub fn wake_many(&self, count: usize) -> usize {
+        (0..count).take_while(|_| self.wake_one()).count()
+    }
+
+    /// Wakes everyone who waits now and says how many they were.
+    pub fn wake_all(&self) -> usize {
+        self.wake_many(usize::MAX)
+    }
+
+    fn pop(&self) -> Option<Unparker> {
+        let mut places = self.places.borrow_mut();
+        loop {
+            match places.waiting.pop_front()? {
+                (_, Some(unparker)) => return Some(unparker),
+                (_, None) => places.empty -= 1,
+            }
+        }
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        let places = self.places.borrow();
+        places.waiting.len() - places.empty
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for WaitQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WaitQueue({} waiting)", self.len())
+    }
+}

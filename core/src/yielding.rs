@@ -1,0 +1,148 @@
+//! Giving way: for a turn, through the poller, or for a time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cancel::{self, requeue};
+use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
+use crate::record::State;
+use crate::scheduler;
+
+/// Lets everyone else who can run have a turn first.
+///
+/// The coroutine goes to the tail of the run queue. In a coroutine that unwinds, nothing happens;
+/// outside a coroutine it is `std::thread::yield_now`.
+///
+/// # Cancellation
+///
+/// Unwinds.
+pub fn yield_now() {
+    let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else {
+        thread::yield_now();
+        return;
+    };
+    if thread::panicking() {
+        return;
+    }
+    cancel::checkpoint(&record);
+    let outcome = park::wait(&record, Reason::Yielding, None, Cut::Short, requeue, || Withdrawal::Withdrawn);
+    if outcome == Outcome::Cancelled {
+        cancel::raise(&record);
+    }
+}
+
+/// Gives way until descriptors and timers have been looked at once more.
+///
+/// Stronger than [`yield_now`]: the coroutine runs again in the next pass of the loop, after a poll (SCH-3).
+/// Long computations call it now and then. In a coroutine that unwinds, nothing happens.
+///
+/// # Cancellation
+///
+/// Unwinds.
+pub fn yield_slice() {
+    let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else {
+        thread::yield_now();
+        return;
+    };
+    if thread::panicking() {
+        return;
+    }
+    cancel::checkpoint(&record);
+    let arm = |unparker: park::Unparker| {
+        scheduler::with(|scheduler| {
+            unparker.record.outcome.set(Outcome::Woken);
+            unparker.record.state.set(State::Ready);
+            scheduler.after_poll.borrow_mut().push(unparker.record);
+        });
+    };
+    park::wait(&record, Reason::Yielding, None, Cut::Short, arm, || Withdrawal::Withdrawn);
+    cancel::checkpoint(&record);
+}
+
+/// Waits for `duration`, letting others run.
+///
+/// Zero still gives way once (TMO-5). In a coroutine that unwinds it returns at once;
+/// outside a coroutine it is `std::thread::sleep`.
+///
+/// # Cancellation
+///
+/// Unwinds, and leaves no timer behind.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use grapeshot_core::{now, sleep, test};
+///
+/// test::run(|| {
+///     let before = now();
+///     sleep(Duration::from_secs(3600));
+///     assert_eq!(now() - before, Duration::from_secs(3600));
+/// });
+/// ```
+pub fn sleep(duration: Duration) {
+    match scheduler::with(|scheduler| scheduler.clock.after(duration)) {
+        Some(deadline) if scheduler::in_coroutine() => sleep_until_nanos(deadline),
+        _ => thread::sleep(duration),
+    }
+}
+
+/// Waits until `deadline`, letting others run; as [`sleep`] otherwise.
+///
+/// # Cancellation
+///
+/// Unwinds, and leaves no timer behind.
+pub fn sleep_until(deadline: Instant) {
+    match scheduler::with(|scheduler| scheduler.clock.to_nanos(deadline)) {
+        Some(deadline) if scheduler::in_coroutine() => sleep_until_nanos(deadline),
+        _ => thread::sleep(deadline.saturating_duration_since(Instant::now())),
+    }
+}
+
+fn sleep_until_nanos(deadline: u64) {
+    if thread::panicking() {
+        return;
+    }
+    let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else { return };
+    cancel::checkpoint(&record);
+    let outcome =
+        park::wait(&record, Reason::Sleeping, Some(deadline), Cut::Short, |_| {}, || Withdrawal::Withdrawn);
+    if outcome == Outcome::Cancelled {
+        cancel::raise(&record);
+    }
+}
+
+/// Sets how many operations in a row a coroutine may do without waiting, for coroutines spawned from now on.
+///
+/// After that many, and data or not, an operation first goes through the poller (`yield_slice`),
+/// so a fast peer cannot keep the loop to itself. The default is 4. A wait refills the budget.
+///
+/// Returns the old value; 0 outside a runtime.
+///
+/// # Panics
+///
+/// Unless `operations` is in 1..=32768.
+pub fn set_selfishness(operations: u16) -> u16 {
+    check_selfishness(operations);
+    scheduler::with(|scheduler| scheduler.selfishness.replace(operations)).unwrap_or(0)
+}
+
+/// Sets how many operations in a row the running coroutine may do without waiting; see [`set_selfishness`].
+///
+/// Returns the old value; 0 outside a coroutine.
+///
+/// # Panics
+///
+/// Unless `operations` is in 1..=32768.
+pub fn set_own_selfishness(operations: u16) -> u16 {
+    check_selfishness(operations);
+    let current = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten();
+    current.map_or(0, |record| {
+        record.budget.set(operations);
+        record.full_budget.replace(operations)
+    })
+}
+
+fn check_selfishness(operations: u16) {
+    assert!((1..=32768).contains(&operations), "selfishness is 1 to 32768 operations, not {operations}");
+}
