@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Network programs that read as if every call blocked, served by one event loop.
+#![forbid(unsafe_code)]
+
+pub use grapeshot_core::*;
+pub use grapeshot_http as http;
+pub use grapeshot_net as net;
+
+/// README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

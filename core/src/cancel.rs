@@ -370,10 +370,7 @@ pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> Result<T, T
 ///     assert!(patient.is_ok());
 /// });
 /// ```
-pub fn with_time_limit<T>(
-    limit: Duration,
-    f: impl FnOnce(&TimeLimit) -> T,
-) -> Result<T, TimedOut> {
+pub fn with_time_limit<T>(limit: Duration, f: impl FnOnce(&TimeLimit) -> T) -> Result<T, TimedOut> {
     let scheduler = scheduler::expect_coroutine("with_timeout");
     let at = scheduler.clock.after(limit);
     run_framed(&scheduler.current_record(), Kind::Limit, Some(limit), Some(at), f)
@@ -411,10 +408,7 @@ pub fn with_time_limit<T>(
 ///     assert!(cleaned_up);
 /// });
 /// ```
-pub fn shield<T>(
-    limit: impl Into<Option<Duration>>,
-    f: impl FnOnce() -> T,
-) -> Result<T, TimedOut> {
+pub fn shield<T>(limit: impl Into<Option<Duration>>, f: impl FnOnce() -> T) -> Result<T, TimedOut> {
     let scheduler = scheduler::expect_coroutine("shield");
     let limit = limit.into();
     let at = limit.map(|limit| scheduler.clock.after(limit));

@@ -67,9 +67,7 @@ impl Context {
     pub(crate) fn resume(mut self) -> Resumed {
         match self.switch.resume(()) {
             CoroutineResult::Yield(()) => Resumed::Suspended(self),
-            CoroutineResult::Return(()) => {
-                Resumed::Finished(ManuallyDrop::into_inner(self.switch).into_stack())
-            }
+            CoroutineResult::Return(()) => Resumed::Finished(ManuallyDrop::into_inner(self.switch).into_stack()),
         }
     }
 

@@ -90,11 +90,7 @@ pub(crate) fn ensure_alternate_stack() -> io::Result<()> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the upper half of the mapping made above, which nobody uses yet.
     check(unsafe { libc::mprotect(stack, ALTERNATE_STACK, protection) })?;
-    let alternate = libc::stack_t {
-        ss_sp: stack,
-        ss_flags: 0,
-        ss_size: ALTERNATE_STACK,
-    };
+    let alternate = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: ALTERNATE_STACK };
     // SAFETY: the memory is readable, writable, nobody else's, and never unmapped.
     check(unsafe { libc::sigaltstack(&alternate, ptr::null_mut()) })
 }
@@ -122,11 +118,7 @@ pub(crate) fn watch<R>(info: &Identity, resume: impl FnOnce() -> R) -> R {
 }
 
 /// The signal handler.
-extern "C" fn on_fault(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo_t to a handler that was installed with SA_SIGINFO.
     let details = unsafe { &*info };
     // Not positive: sent by a process, and not caused by what this thread did.
@@ -146,12 +138,7 @@ extern "C" fn on_fault(
 }
 
 /// Does with a signal what would have been done with it without us.
-fn forward(
-    signal: libc::c_int,
-    sent: bool,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+fn forward(signal: libc::c_int, sent: bool, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Plain = extern "C" fn(libc::c_int);
     type Detailed = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
@@ -199,22 +186,14 @@ struct Report {
 
 impl Report {
     fn of(overflowed: &Identity) -> Self {
-        let mut report = Self {
-            bytes: [0; REPORT_SIZE],
-            len: 0,
-        };
+        let mut report = Self { bytes: [0; REPORT_SIZE], len: 0 };
         // A report that is cut short is still one.
         let _ = report.describe(overflowed);
         report
     }
 
     fn describe(&mut self, overflowed: &Identity) -> fmt::Result {
-        let Identity {
-            id,
-            name,
-            spawned_at,
-            stack,
-        } = overflowed;
+        let Identity { id, name, spawned_at, stack } = overflowed;
         let Some(stack) = stack.get() else {
             return Ok(());
         };
@@ -301,12 +280,16 @@ fn check(result: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::hint::black_box;
+    use std::num::NonZeroU64;
     use std::os::unix::process::ExitStatusExt;
+    use std::panic::Location;
 
     use corosensei::Coroutine;
 
     use super::*;
+    use crate::identity::CoroutineId;
     use crate::stack::tests::{in_child, rerun};
     use crate::stack::{StackOptions, StackPool};
 
@@ -329,13 +312,7 @@ mod tests {
 
     fn recurse(depth: u64) -> u64 {
         let frame = black_box([depth; 32]);
-        frame[3]
-            + if depth == u64::MAX {
-                0
-            } else {
-                recurse(depth + 1)
-            }
-            + frame[5]
+        frame[3] + if depth == u64::MAX { 0 } else { recurse(depth + 1) } + frame[5]
     }
 
     /// Reads from an address that is never mapped.
@@ -351,11 +328,7 @@ mod tests {
         unsafe { libc::_exit(EXIT_OF_PREVIOUS) }
     }
 
-    extern "C" fn detailed_handler(
-        _: libc::c_int,
-        info: *mut libc::siginfo_t,
-        _: *mut libc::c_void,
-    ) {
+    extern "C" fn detailed_handler(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         // SAFETY: installed with SA_SIGINFO, so what the handler forwards is a valid siginfo_t.
         let details = unsafe { &*info };
         // SAFETY: the signal is a fault's, so the address is set.
@@ -387,10 +360,7 @@ mod tests {
             run_watched("reader\x1b of peer", || _ = black_box(recurse(0)));
         }
         let report = report_of("an_overflow_names_the_coroutine_its_spawn_its_size_and_the_remedy");
-        assert!(
-            report.contains("coroutine 4711 'reader? of peer' overflowed its stack"),
-            "{report}"
-        );
+        assert!(report.contains("coroutine 4711 'reader? of peer' overflowed its stack"), "{report}");
         assert!(report.contains("fault.rs:"), "{report}");
         assert!(report.contains("stack size 262144 bytes"), "{report}");
         assert!(report.contains("Builder::stack_size"), "{report}");
@@ -400,18 +370,13 @@ mod tests {
     fn a_thread_without_an_alternate_stack_gets_one_that_carries_the_report() {
         if in_child().is_some() {
             install();
-            let none = libc::stack_t {
-                ss_sp: ptr::null_mut(),
-                ss_flags: libc::SS_DISABLE,
-                ss_size: 0,
-            };
+            let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
             // SAFETY: no handler runs on the stack that this takes away.
             check(unsafe { libc::sigaltstack(&none, ptr::null_mut()) }).unwrap();
             ensure_alternate_stack().unwrap();
             run_watched("lonely", || _ = black_box(recurse(0)));
         }
-        let report =
-            report_of("a_thread_without_an_alternate_stack_gets_one_that_carries_the_report");
+        let report = report_of("a_thread_without_an_alternate_stack_gets_one_that_carries_the_report");
         assert!(report.contains("'lonely' overflowed its stack"), "{report}");
     }
 
@@ -422,11 +387,7 @@ mod tests {
             run_watched("innocent", || {});
             black_box(recurse(0));
         }
-        let output = rerun(
-            "fault::tests",
-            "an_overflow_of_a_thread_is_still_reported_by_std",
-            "",
-        );
+        let output = rerun("fault::tests", "an_overflow_of_a_thread_is_still_reported_by_std", "");
         let report = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{report}");
         assert!(report.contains("has overflowed its stack"), "{report}");
@@ -438,10 +399,7 @@ mod tests {
         if let Some(kind) = in_child() {
             match kind.as_str() {
                 "plain" => set_handler(plain_handler as extern "C" fn(_) as usize, 0),
-                _ => set_handler(
-                    detailed_handler as extern "C" fn(_, _, _) as usize,
-                    libc::SA_SIGINFO,
-                ),
+                _ => set_handler(detailed_handler as extern "C" fn(_, _, _) as usize, libc::SA_SIGINFO),
             }
             install();
             run_watched("faulty", fault);
@@ -450,11 +408,7 @@ mod tests {
             let test = "a_fault_elsewhere_goes_to_the_handler_that_was_there_before";
             let output = rerun("fault::tests", test, kind);
             let report = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(
-                output.status.code(),
-                Some(EXIT_OF_PREVIOUS),
-                "{kind}: {report}"
-            );
+            assert_eq!(output.status.code(), Some(EXIT_OF_PREVIOUS), "{kind}: {report}");
             assert!(!report.contains("coroutine"), "{report}");
         }
     }
@@ -462,14 +416,7 @@ mod tests {
     #[test]
     fn a_fault_kills_as_before_if_the_signal_had_no_handler() {
         if let Some(kind) = in_child() {
-            set_handler(
-                if kind == "default" {
-                    libc::SIG_DFL
-                } else {
-                    libc::SIG_IGN
-                },
-                0,
-            );
+            set_handler(if kind == "default" { libc::SIG_DFL } else { libc::SIG_IGN }, 0);
             install();
             run_watched("faulty", fault);
         }
@@ -483,14 +430,7 @@ mod tests {
     #[test]
     fn a_signal_that_was_sent_keeps_its_default_action_or_stays_ignored() {
         if let Some(kind) = in_child() {
-            set_handler(
-                if kind == "default" {
-                    libc::SIG_DFL
-                } else {
-                    libc::SIG_IGN
-                },
-                0,
-            );
+            set_handler(if kind == "default" { libc::SIG_DFL } else { libc::SIG_IGN }, 0);
             install();
             // SAFETY: raise has no preconditions.
             unsafe { libc::raise(libc::SIGSEGV) };
@@ -516,10 +456,7 @@ mod tests {
 
     #[test]
     fn a_report_without_room_is_cut_and_not_lost() {
-        let mut report = Report {
-            bytes: [0; REPORT_SIZE],
-            len: 0,
-        };
+        let mut report = Report { bytes: [0; REPORT_SIZE], len: 0 };
         while report.write_str("0123456789").is_ok() {}
         assert_eq!(report.len, REPORT_SIZE / 10 * 10);
     }

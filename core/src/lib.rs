@@ -2,40 +2,42 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout))]
 
 #[cfg(panic = "abort")]
-compile_error!("grapeshot cancels coroutines by unwinding them, which panic = \"abort\" makes impossible: \
-                remove that setting from the profile");
+compile_error!(
+    "grapeshot cancels coroutines by unwinding them, which panic = \"abort\" makes impossible: \
+                remove that setting from the profile"
+);
 
+mod cancel;
+mod clock;
+mod coroutine;
+mod fault;
+mod hibernate;
+mod identity;
+mod panics;
+mod parallel;
+mod park;
+mod reactor;
+mod record;
 mod runtime;
 mod scheduler;
-mod spawn;
-mod park;
-mod yielding;
-mod cancel;
 mod scope;
-mod parallel;
-mod wait_queue;
-mod source;
-mod hibernate;
+mod signals;
 mod slots;
-mod reactor;
-mod timer_wheel;
-mod clock;
-mod record;
-mod identity;
-mod coroutine;
+mod source;
+mod spawn;
 mod stack;
 mod sweep;
-mod panics;
-mod fault;
-mod signals;
 pub mod test;
+mod timer_wheel;
+mod wait_queue;
+mod yielding;
 
 pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadline, with_time_limit, with_timeout};
 pub use self::hibernate::{Hibernation, Turn};
+pub use self::identity::CoroutineId;
 pub use self::panics::{Panic, is_cancellation, print_stderr, report_panic, set_panic_notifier};
 pub use self::parallel::{InParallelError, in_parallel};
 pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
-pub use self::identity::CoroutineId;
 pub use self::record::State;
 pub use self::runtime::{Exit, Runtime, run};
 pub use self::scheduler::{NotInRuntime, Stats, in_coroutine, now, random_u64, set_exit, stats};

@@ -118,8 +118,7 @@ impl Unparker {
     ///
     /// [`UnparkError`] when the wait is over already; whoever hands something over must then hand it to another.
     pub fn unpark(&self) -> Result<(), UnparkError> {
-        scheduler::with(|scheduler| scheduler.unpark(self, Outcome::Woken))
-            .unwrap_or(Err(UnparkError::NotInRuntime))
+        scheduler::with(|scheduler| scheduler.unpark(self, Outcome::Woken)).unwrap_or(Err(UnparkError::NotInRuntime))
     }
 
     /// The coroutine that waits.
@@ -295,10 +294,8 @@ impl Scheduler {
         record.swept.set(false);
         self.sweeper.note_parked();
         if let Some(deadline) = deadline.filter(|&at| at != u64::MAX) {
-            let key = self
-                .timers
-                .borrow_mut()
-                .insert(deadline, Timer::Wait(Unparker { record: record.clone(), generation }));
+            let key =
+                self.timers.borrow_mut().insert(deadline, Timer::Wait(Unparker { record: record.clone(), generation }));
             record.timer.set(Some(key));
         }
     }

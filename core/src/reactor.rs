@@ -99,10 +99,7 @@ impl Reactor for MioReactor {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        found.extend(self.events.iter().map(|event| Event {
-            token: event.token().0,
-            readiness: readiness_of(event),
-        }));
+        found.extend(self.events.iter().map(|event| Event { token: event.token().0, readiness: readiness_of(event) }));
         Ok(())
     }
 }

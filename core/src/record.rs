@@ -78,6 +78,8 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     pub(crate) root_raised: Cell<bool>,
     /// Nobody will join: a panic goes to the notifier.
     pub(crate) detached: Cell<bool>,
+    /// A stack is set aside for its first turn.
+    pub(crate) promised: Cell<bool>,
     /// Its idle pages have been given back during this wait.
     pub(crate) swept: Cell<bool>,
     pub(crate) budget: Cell<u16>,
@@ -99,12 +101,7 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
 }
 
 impl<B> Record<B> {
-    pub(crate) fn new(
-        id: CoroutineId,
-        runtime: u32,
-        settings: Settings,
-        body: B,
-    ) -> Record<B> {
+    pub(crate) fn new(id: CoroutineId, runtime: u32, settings: Settings, body: B) -> Record<B> {
         Record {
             identity: Identity {
                 id,
@@ -121,6 +118,7 @@ impl<B> Record<B> {
             root_cancelled: Cell::new(false),
             root_raised: Cell::new(false),
             detached: Cell::new(false),
+            promised: Cell::new(true),
             swept: Cell::new(false),
             budget: Cell::new(settings.selfishness),
             full_budget: Cell::new(settings.selfishness),

@@ -216,12 +216,7 @@ impl Runtime {
     }
 
     /// Drives the loop until `done`.
-    fn drive(
-        &self,
-        scheduler: &Scheduler,
-        signals: Option<&Signals>,
-        done: impl Fn() -> bool,
-    ) -> Result<(), RunError> {
+    fn drive(&self, scheduler: &Scheduler, signals: Option<&Signals>, done: impl Fn() -> bool) -> Result<(), RunError> {
         while !done() {
             scheduler.pass(|| !self.virtual_time && !done())?;
             if scheduler.signalled.take() && signals.is_some_and(Signals::take) {
@@ -241,11 +236,8 @@ impl Runtime {
         drop(everyone);
         // Virtual time stands still for a coroutine that spins, so real time counts as well.
         let (deadline, given_up) = (scheduler.clock.after(self.exit_deadline), Instant::now() + self.exit_deadline);
-        let is_over = || {
-            scheduler.live.borrow().is_empty()
-                || scheduler.clock.nanos() >= deadline
-                || Instant::now() >= given_up
-        };
+        let is_over =
+            || scheduler.live.borrow().is_empty() || scheduler.clock.nanos() >= deadline || Instant::now() >= given_up;
         // The poller must come back in time to see the deadline.
         let reminder = scheduler.timers.borrow_mut().insert(deadline, scheduler::Timer::Reminder);
         let driven = self.drive(scheduler, signals, is_over);

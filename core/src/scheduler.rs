@@ -27,10 +27,10 @@ use crate::cancel::Frame;
 use crate::clock::Clock;
 use crate::coroutine::{Context, Resumed};
 use crate::fault;
+use crate::identity::CoroutineId;
 use crate::panics::{self, Details, Notifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
-use crate::identity::CoroutineId;
 use crate::record::{Record, State};
 use crate::slots::{Inbox, Slots};
 use crate::stack::StackPool;
@@ -298,9 +298,7 @@ impl Scheduler {
     fn poll_timeout(&self) -> Duration {
         let timer = self.timers.borrow().next_deadline();
         let next = timer.into_iter().chain(self.sweeper.next_look()).min();
-        next.map_or(LONGEST_POLL, |at| {
-            Duration::from_nanos(at.saturating_sub(self.clock.nanos())).min(LONGEST_POLL)
-        })
+        next.map_or(LONGEST_POLL, |at| Duration::from_nanos(at.saturating_sub(self.clock.nanos())).min(LONGEST_POLL))
     }
 
     fn poll(&self, timeout: Duration) -> io::Result<()> {
@@ -390,7 +388,9 @@ impl Scheduler {
         if let Some(timer) = record.timer.take() {
             self.timers.borrow_mut().cancel(timer);
         }
-        let stack = match self.stacks.take_promised(record.stack_size as usize) {
+        let size = record.stack_size as usize;
+        let taken = if record.promised.take() { self.stacks.take_promised(size) } else { self.stacks.take(size) };
+        let stack = match taken {
             Ok(stack) => stack,
             Err(error) => {
                 panics::report_stackless(self, record, &error);

@@ -236,11 +236,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// As [`Builder::spawn`].
     #[track_caller]
-    pub fn spawn_with<F, T>(
-        &'scope self,
-        mut builder: Builder,
-        f: F,
-    ) -> std::io::Result<ScopedJoinHandle<'scope, T>>
+    pub fn spawn_with<F, T>(&'scope self, mut builder: Builder, f: F) -> std::io::Result<ScopedJoinHandle<'scope, T>>
     where
         F: FnOnce() -> T + 'scope,
         T: 'scope,

@@ -96,9 +96,8 @@ impl Slots {
             return [None, None];
         };
         slot.readiness |= bits;
-        [Direction::Read, Direction::Write].map(|direction| {
-            if bits & direction.bits() == 0 { None } else { slot.waiters[direction as usize].take() }
-        })
+        [Direction::Read, Direction::Write]
+            .map(|direction| if bits & direction.bits() == 0 { None } else { slot.waiters[direction as usize].take() })
     }
 
     /// Whoever waits for this direction now.
@@ -112,10 +111,8 @@ impl Slots {
 
     pub(crate) fn set_waiter(&self, index: u32, direction: Direction, waiter: Option<Unparker>) {
         // The replaced unparker may be the last to hold its record, whose drop must find the table free.
-        let replaced = std::mem::replace(
-            &mut self.table.borrow_mut()[index as usize].waiters[direction as usize],
-            waiter,
-        );
+        let replaced =
+            std::mem::replace(&mut self.table.borrow_mut()[index as usize].waiters[direction as usize], waiter);
         drop(replaced);
     }
 

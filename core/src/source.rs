@@ -67,8 +67,7 @@ impl<S: AsFd> Source<S> {
     /// Wraps a non-blocking descriptor. Registers nothing yet.
     pub fn new(inner: S) -> Source<S> {
         let descriptor = inner.as_fd().as_raw_fd();
-        let registration =
-            Registration { home: AtomicU64::new(0), descriptor, closed: AtomicBool::new(false) };
+        let registration = Registration { home: AtomicU64::new(0), descriptor, closed: AtomicBool::new(false) };
         Source { registration, inner }
     }
 

@@ -14,9 +14,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cancel;
+use crate::identity::CoroutineId;
 use crate::panics::{self, Panic};
 use crate::park::{Reason, Unparked};
-use crate::identity::CoroutineId;
 use crate::record::{Body, Record, Settings, State};
 use crate::scheduler::{self, NotInRuntime, Scheduler};
 use crate::scope::Family;
@@ -138,9 +138,8 @@ impl Builder {
     pub(crate) fn make<B>(self, body: B, spawned_at: &'static Location<'static>) -> io::Result<Rc<Record<B>>> {
         scheduler::with(|scheduler| {
             scheduler.check_room()?;
-            let stack_size = self.stack_size.map_or(scheduler.default_stack_size, |bytes| {
-                u32::try_from(bytes).unwrap_or(u32::MAX)
-            });
+            let stack_size =
+                self.stack_size.map_or(scheduler.default_stack_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
             scheduler.stacks.promise(stack_size as usize).map_err(io::Error::other)?;
             let settings = Settings {
                 name: self.name,
@@ -530,8 +529,7 @@ pub fn coroutines() -> Vec<CoroutineInfo> {
 
 /// The live coroutine with this number (THR-3). Looks through all of them.
 pub fn coroutine(id: u64) -> Option<Coroutine> {
-    let found = scheduler::with(|scheduler| {
-        scheduler.live.borrow().iter().find(|record| record.id().as_u64() == id).cloned()
-    });
+    let found =
+        scheduler::with(|scheduler| scheduler.live.borrow().iter().find(|record| record.id().as_u64() == id).cloned());
     found.flatten().map(|record| Coroutine { record })
 }

@@ -92,9 +92,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Names the slot of this class that ends at `base` as a stack. For [`Arena::cut`] only.
     fn new(base: usize, class: usize) -> Self {
-        Self {
-            base_and_class: mapped_address(base | class),
-        }
+        Self { base_and_class: mapped_address(base | class) }
     }
 
     #[inline]
@@ -106,10 +104,7 @@ impl Stack {
     #[inline]
     pub(crate) fn extent(&self) -> Extent {
         let base = self.base_and_class.get() & !CLASS_BITS;
-        Extent {
-            limit: base - SLOT_SIZES[self.class()],
-            base,
-        }
+        Extent { limit: base - SLOT_SIZES[self.class()], base }
     }
 
     /// Gives back the memory of the stack but for the `kept` bytes at its upper end, whole pages.
@@ -215,11 +210,7 @@ impl Arena {
     /// Makes an arena that has reserved nothing yet.
     fn new(guards: Guards) -> Result<Self, StackError> {
         Ok(Self {
-            slots: SLOT_SIZES.map(|size| Slots {
-                size,
-                chunks: Vec::new(),
-                unused: 0..0,
-            }),
+            slots: SLOT_SIZES.map(|size| Slots { size, chunks: Vec::new(), unused: 0..0 }),
             guards: match guards {
                 Guards::Auto => probe_guards()?,
                 Guards::Mprotect => GuardKind::MprotectAsked,
@@ -252,11 +243,7 @@ impl Arena {
 
     fn reserved(&self, class: usize) -> usize {
         let slots = &self.slots[class];
-        slots
-            .chunks
-            .iter()
-            .map(|chunk| chunk.len() / slots.size)
-            .sum()
+        slots.chunks.iter().map(|chunk| chunk.len() / slots.size).sum()
     }
 
     /// Installs the guard that begins at `start`.
@@ -293,9 +280,7 @@ impl Arena {
         }
         // SAFETY: nobody uses the slot, as the caller promises.
         match unsafe { protect(start, GUARD_SIZE) } {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
-                Err(self.at_mapping_limit())
-            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => Err(self.at_mapping_limit()),
             Err(error) => Err(StackError::guard(error)),
             Ok(()) => {
                 MAPPED_GUARDS.fetch_add(1, Ordering::Relaxed);
@@ -316,11 +301,7 @@ impl Drop for Arena {
             return;
         }
         MAPPED_GUARDS.fetch_sub(self.mapped_guards, Ordering::Relaxed);
-        for chunk in self
-            .slots
-            .iter_mut()
-            .flat_map(|slots| slots.chunks.drain(..))
-        {
+        for chunk in self.slots.iter_mut().flat_map(|slots| slots.chunks.drain(..)) {
             // SAFETY: no stack exists that was made of the chunk, and the arena forgets it here.
             unsafe { unmap(chunk) };
         }
@@ -331,10 +312,7 @@ impl Slots {
     /// The next slot that has not been a stack, from a new chunk if need be.
     fn next_unused(&mut self) -> Result<Range<usize>, StackError> {
         if self.unused.is_empty() {
-            let largest = self
-                .chunks
-                .last()
-                .map_or(FIRST_CHUNK, |last| (2 * last.len()).min(LAST_CHUNK));
+            let largest = self.chunks.last().map_or(FIRST_CHUNK, |last| (2 * last.len()).min(LAST_CHUNK));
             self.unused = reserve_at_most(largest, self.size)?;
             self.chunks.push(self.unused.clone());
         }
@@ -384,10 +362,7 @@ fn page_size() -> usize {
 }
 
 /// An address in or at the end of a mapping of ours.
-#[expect(
-    clippy::expect_used,
-    reason = "the kernel puts no mapping at address zero that did not ask for it"
-)]
+#[expect(clippy::expect_used, reason = "the kernel puts no mapping at address zero that did not ask for it")]
 #[inline]
 fn mapped_address(addr: usize) -> NonZeroUsize {
     NonZeroUsize::new(addr).expect("mappings lie above address zero")
@@ -448,13 +423,7 @@ unsafe fn discard(pages: Range<usize>) {
     }
     // The kernel refuses for locked memory only, and there the program has asked that pages stay.
     // SAFETY: mapped, and nothing in it is live, as the caller promises.
-    unsafe {
-        libc::madvise(
-            pages.start as *mut libc::c_void,
-            pages.len(),
-            libc::MADV_DONTNEED,
-        )
-    };
+    unsafe { libc::madvise(pages.start as *mut libc::c_void, pages.len(), libc::MADV_DONTNEED) };
 }
 
 /// # Safety
@@ -507,9 +476,7 @@ impl Extent {
         let mut addrs = words.map(std::ptr::with_exposed_provenance::<usize>);
         // SAFETY: aligned words of a mapping that is readable, and that no running coroutine writes
         // to.
-        addrs
-            .find(|word| unsafe { word.read_volatile() } != 0)
-            .map_or(self.base, <*const _>::addr)
+        addrs.find(|word| unsafe { word.read_volatile() } != 0).map_or(self.base, <*const _>::addr)
     }
 }
 

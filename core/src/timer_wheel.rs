@@ -218,21 +218,13 @@ impl<T> TimerWheel<T> {
 
     /// Puts a timer that is nowhere where it belongs.
     fn place(&mut self, index: u32) {
-        let Timer {
-            deadline,
-            generation,
-            ..
-        } = self.timers.entries[index as usize];
+        let Timer { deadline, generation, .. } = self.timers.entries[index as usize];
         if tick_of(deadline) > self.tick {
             self.append(index, deadline);
             return;
         }
         let key = TimerKey { index, generation };
-        self.near.push(Near {
-            deadline,
-            arrival: self.arrivals,
-            key,
-        });
+        self.near.push(Near { deadline, arrival: self.arrivals, key });
         self.arrivals += 1;
     }
 
@@ -240,10 +232,7 @@ impl<T> TimerWheel<T> {
         let (level, slot) = self.position(deadline);
         let list = &mut self.slots[level][slot];
         let links = &mut self.timers.links;
-        links[index as usize] = Links {
-            prev: list.tail,
-            next: NIL,
-        };
+        links[index as usize] = Links { prev: list.tail, next: NIL };
         match list.tail {
             NIL => list.head = index,
             tail => links[tail as usize].next = index,
@@ -297,8 +286,7 @@ impl<T> TimerWheel<T> {
     /// through all of it is spread over the cancels that made half of it dead.
     fn purge_near(&mut self) {
         if self.near_dead > self.near.len() / 2 {
-            self.near
-                .retain(|near| self.timers.find(near.key).is_some());
+            self.near.retain(|near| self.timers.find(near.key).is_some());
             self.near_dead = 0;
         }
         while self.near_dead > 0
@@ -350,11 +338,7 @@ struct Slot {
 }
 
 impl Slot {
-    const EMPTY: Slot = Slot {
-        head: NIL,
-        tail: NIL,
-        earliest: u64::MAX,
-    };
+    const EMPTY: Slot = Slot { head: NIL, tail: NIL, earliest: u64::MAX };
 }
 
 /// A timer's place in `near`. It is dead when the slab no longer finds its key.
@@ -414,12 +398,7 @@ struct Links {
 
 impl<T> Slab<T> {
     fn new() -> Slab<T> {
-        Slab {
-            entries: Vec::new(),
-            links: Vec::new(),
-            vacant: Vec::new(),
-            live: 0,
-        }
+        Slab { entries: Vec::new(), links: Vec::new(), vacant: Vec::new(), live: 0 }
     }
 
     fn insert(&mut self, deadline: u64, value: T) -> TimerKey {
@@ -430,25 +409,15 @@ impl<T> Slab<T> {
         let entry = &mut self.entries[index as usize];
         entry.deadline = deadline;
         entry.value = Some(value);
-        TimerKey {
-            index,
-            generation: entry.generation,
-        }
+        TimerKey { index, generation: entry.generation }
     }
 
     fn grow(&mut self, deadline: u64, value: T) -> TimerKey {
         assert!(self.entries.len() < NIL as usize, "too many timers");
         let index = self.entries.len() as u32;
         let generation = NonZeroU32::MIN;
-        self.entries.push(Timer {
-            deadline,
-            generation,
-            value: Some(value),
-        });
-        self.links.push(Links {
-            prev: NIL,
-            next: NIL,
-        });
+        self.entries.push(Timer { deadline, generation, value: Some(value) });
+        self.links.push(Links { prev: NIL, next: NIL });
         TimerKey { index, generation }
     }
 

@@ -105,8 +105,7 @@ fn sleep_until_nanos(deadline: u64) {
     }
     let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else { return };
     cancel::checkpoint(&record);
-    let outcome =
-        park::wait(&record, Reason::Sleeping, Some(deadline), Cut::Short, |_| {}, || Withdrawal::Withdrawn);
+    let outcome = park::wait(&record, Reason::Sleeping, Some(deadline), Cut::Short, |_| {}, || Withdrawal::Withdrawn);
     if outcome == Outcome::Cancelled {
         cancel::raise(&record);
     }

@@ -91,10 +91,7 @@ macro_rules! is_one_address {
 is_one_address!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
 
 /// Does `f` with each address until one succeeds; the last error otherwise.
-pub(crate) fn each<T>(
-    addresses: impl ToSocketAddrs,
-    mut f: impl FnMut(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
+pub(crate) fn each<T>(addresses: impl ToSocketAddrs, mut f: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
     for address in addresses.to_socket_addrs()? {
         match f(address) {

@@ -29,8 +29,8 @@
 //! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`.
 #![forbid(unsafe_code)]
 
-mod tcp;
 mod address;
+mod tcp;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::tcp::{Incoming, TcpListener, TcpStream};

@@ -26,18 +26,11 @@ pub(crate) enum StackError {
 
 impl StackError {
     pub(super) fn too_large(asked: usize) -> Self {
-        Self::TooLarge {
-            asked,
-            largest: LARGEST_STACK,
-        }
+        Self::TooLarge { asked, largest: LARGEST_STACK }
     }
 
     pub(super) fn mapping_limit(stacks: usize, guards: GuardKind) -> Self {
-        Self::MappingLimit {
-            limit: max_map_count(),
-            stacks,
-            guards,
-        }
+        Self::MappingLimit { limit: max_map_count(), stacks, guards }
     }
 
     pub(super) fn reserve(bytes: usize, source: io::Error) -> Self {
@@ -45,25 +38,17 @@ impl StackError {
     }
 
     pub(super) fn guard(source: io::Error) -> Self {
-        Self::Guard {
-            bytes: GUARD_SIZE,
-            source,
-        }
+        Self::Guard { bytes: GUARD_SIZE, source }
     }
 }
 
 impl fmt::Display for StackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge { asked, largest } => write!(
-                f,
-                "a coroutine's stack of {asked} bytes was asked for, and the largest has {largest}"
-            ),
-            Self::MappingLimit {
-                limit,
-                stacks,
-                guards,
-            } => {
+            Self::TooLarge { asked, largest } => {
+                write!(f, "a coroutine's stack of {asked} bytes was asked for, and the largest has {largest}")
+            }
+            Self::MappingLimit { limit, stacks, guards } => {
                 write!(
                     f,
                     "no memory mapping is left to guard another coroutine's stack: \
@@ -80,9 +65,7 @@ impl fmt::Display for StackError {
                     GuardKind::MprotectAsked => {
                         ", or use Guards::Auto, which needs no mappings on Linux 6.13 and later"
                     }
-                    GuardKind::MprotectOldKernel => {
-                        ", or run on Linux 6.13 or later, where guards need no mappings"
-                    }
+                    GuardKind::MprotectOldKernel => ", or run on Linux 6.13 or later, where guards need no mappings",
                     GuardKind::MprotectLockedMemory => {
                         ", or do not lock all memory (mlockall), so that guards need no mappings"
                     }
@@ -94,10 +77,7 @@ impl fmt::Display for StackError {
                  ulimit -v, vm.overcommit_memory and vm.max_map_count limit it"
             ),
             Self::Guard { bytes, source } => {
-                write!(
-                    f,
-                    "cannot make the guard of {bytes} bytes below a coroutine's stack: {source}"
-                )
+                write!(f, "cannot make the guard of {bytes} bytes below a coroutine's stack: {source}")
             }
         }
     }
@@ -116,9 +96,7 @@ impl From<StackError> for io::Error {
     fn from(error: StackError) -> Self {
         let kind = match error {
             StackError::TooLarge { .. } => io::ErrorKind::InvalidInput,
-            StackError::MappingLimit { .. } | StackError::Reserve { .. } => {
-                io::ErrorKind::OutOfMemory
-            }
+            StackError::MappingLimit { .. } | StackError::Reserve { .. } => io::ErrorKind::OutOfMemory,
             StackError::Guard { .. } => io::ErrorKind::Other,
         };
         Self::new(kind, error)
@@ -127,9 +105,5 @@ impl From<StackError> for io::Error {
 
 /// The number of mappings that a process may have (`vm.max_map_count`), if the system tells.
 pub(super) fn max_map_count() -> Option<usize> {
-    fs::read_to_string("/proc/sys/vm/max_map_count")
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }

@@ -30,12 +30,7 @@ pub(crate) struct StackOptions {
 
 impl Default for StackOptions {
     fn default() -> Self {
-        Self {
-            default_size: 256 << 10,
-            guards: Guards::Auto,
-            max_pooled: 1024,
-            high_water: 16 << 10,
-        }
+        Self { default_size: 256 << 10, guards: Guards::Auto, max_pooled: 1024, high_water: 16 << 10 }
     }
 }
 

@@ -50,10 +50,7 @@ impl StackPool {
     pub(crate) fn new(options: StackOptions) -> Result<Self, StackError> {
         Ok(Self {
             arena: RefCell::new(Arena::new(options.guards)?),
-            options: StackOptions {
-                high_water: options.high_water.next_multiple_of(page_size()),
-                ..options
-            },
+            options: StackOptions { high_water: options.high_water.next_multiple_of(page_size()), ..options },
             classes: SLOT_SIZES.map(|size| RefCell::new(Class::new(WARM_BYTES / size))),
             promised: Default::default(),
         })
@@ -78,9 +75,9 @@ impl StackPool {
     pub(crate) fn promise(&self, size: usize) -> Result<(), StackError> {
         let index = class_of(size).ok_or_else(|| StackError::too_large(size))?;
         let promised = &self.promised[index];
-        if self.classes[index].borrow().pooled.len() <= promised.get() {
+        if self.classes[index].borrow().available() <= promised.get() {
             let fresh = self.fresh(index)?;
-            self.classes[index].borrow_mut().add_bare(fresh);
+            self.classes[index].borrow_mut().spare.push(fresh);
         }
         promised.set(promised.get() + 1);
         Ok(())
@@ -93,11 +90,11 @@ impl StackPool {
         }
     }
 
-    /// Takes a promised stack: the one given back last.
+    /// Takes a stack that was promised: the one given back last.
     ///
     /// # Errors
     ///
-    /// When none of this size was promised; then as [`take`](Self::take).
+    /// As [`take`](Self::take), if the promise was made for another size.
     #[inline]
     pub(crate) fn take_promised(&self, size: usize) -> Result<Stack, StackError> {
         self.withdraw_promise(size);
@@ -105,16 +102,22 @@ impl StackPool {
     }
 
     /// Takes a stack whose slot, guard included, has at least `size` bytes: the one given back
-    /// last, or a fresh one.
+    /// last, or a fresh one when all that are pooled are promised.
     ///
     /// # Errors
     ///
     /// As [`promise`](Self::promise).
     #[inline]
     pub(crate) fn take(&self, size: usize) -> Result<Stack, StackError> {
-        let class = class_of(size).ok_or_else(|| StackError::too_large(size))?;
-        let pooled = self.classes[class].borrow_mut().pop();
-        pooled.map_or_else(|| self.fresh(class), Ok)
+        let index = class_of(size).ok_or_else(|| StackError::too_large(size))?;
+        let mut class = self.classes[index].borrow_mut();
+        if class.available() > self.promised[index].get()
+            && let Some(stack) = class.pop()
+        {
+            return Ok(stack);
+        }
+        drop(class);
+        self.fresh(index)
     }
 
     /// Makes a stack the next of its class to be taken. Makes no system call unless the warm zone
@@ -145,15 +148,9 @@ impl StackPool {
 
     pub(crate) fn stats(&self) -> StackStats {
         let arena = self.arena.borrow();
-        let pooled = self
-            .classes
-            .iter()
-            .map(|class| class.borrow().pooled.len())
-            .sum();
+        let pooled = self.classes.iter().map(|class| class.borrow().available()).sum();
         StackStats {
-            reserved: (0..SLOT_SIZES.len())
-                .map(|class| arena.reserved(class))
-                .sum(),
+            reserved: (0..SLOT_SIZES.len()).map(|class| arena.reserved(class)).sum(),
             in_use: arena.out.saturating_sub(pooled),
             pooled,
             guards: arena.guards,
@@ -175,11 +172,9 @@ impl Drop for StackPool {
     fn drop(&mut self) {
         let arena = self.arena.get_mut();
         for class in &mut self.classes {
-            class
-                .get_mut()
-                .pooled
-                .drain(..)
-                .for_each(|stack| arena.retire(stack));
+            let class = class.get_mut();
+            let all = class.pooled.drain(..).chain(class.spare.drain(..));
+            all.for_each(|stack| arena.retire(stack));
         }
     }
 }
@@ -195,6 +190,8 @@ fn class_of(size: usize) -> Option<usize> {
 struct Class {
     /// In order of return.
     pooled: Vec<Stack>,
+    /// Those that were made to keep a promise and have never been touched.
+    spare: Vec<Stack>,
     /// How many, from the first, have been trimmed of all memory.
     bare: usize,
     /// How many, from the first, have been trimmed at all.
@@ -205,30 +202,22 @@ struct Class {
 
 impl Class {
     fn new(warm_limit: usize) -> Self {
-        Self {
-            pooled: Vec::new(),
-            bare: 0,
-            trimmed: 0,
-            warm_limit,
-        }
+        Self { pooled: Vec::new(), spare: Vec::new(), bare: 0, trimmed: 0, warm_limit }
     }
 
     #[inline]
     fn pop(&mut self) -> Option<Stack> {
-        let stack = self.pooled.pop()?;
+        let Some(stack) = self.pooled.pop() else {
+            return self.spare.pop();
+        };
         self.trimmed = self.trimmed.min(self.pooled.len());
         self.bare = self.bare.min(self.pooled.len());
         Some(stack)
     }
 
-    /// Adds a stack that was never touched to those that keep nothing, whose order does not matter.
-    fn add_bare(&mut self, stack: Stack) {
-        let last = self.pooled.len();
-        self.pooled.push(stack);
-        self.pooled.swap(last, self.trimmed);
-        self.pooled.swap(self.trimmed, self.bare);
-        self.bare += 1;
-        self.trimmed += 1;
+    #[inline]
+    fn available(&self) -> usize {
+        self.pooled.len() + self.spare.len()
     }
 
     fn warm(&self) -> usize {

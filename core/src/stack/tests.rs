@@ -36,20 +36,12 @@ pub(crate) fn in_child() -> Option<String> {
 fn passes_alone(test: &str) {
     let output = rerun("stack::tests", test, "alone");
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{report}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
     assert!(report.contains("1 passed"), "{report}");
 }
 
 fn pool(guards: Guards) -> StackPool {
-    StackPool::new(StackOptions {
-        guards,
-        ..StackOptions::default()
-    })
-    .unwrap()
+    StackPool::new(StackOptions { guards, ..StackOptions::default() }).unwrap()
 }
 
 /// The pages that a stack of the default class keeps when it is trimmed.
@@ -80,10 +72,7 @@ fn mapped() -> usize {
 
 /// The number of mappings of the process.
 fn mappings() -> usize {
-    fs::read_to_string("/proc/self/maps")
-        .unwrap()
-        .lines()
-        .count()
+    fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
 
 #[test]
@@ -93,10 +82,7 @@ fn a_size_is_rounded_up_to_its_class_and_an_excess_is_refused_by_name() {
     let slots = sizes.map(|size| pool.take(size).unwrap().extent().size() >> 10);
     assert_eq!(slots, [128, 128, 128, 256, 256, 1024, 8192]);
     let error = pool.take((8 << 20) + 1).unwrap_err().to_string();
-    assert!(
-        error.contains("8388609") && error.contains("the largest has 8388608"),
-        "{error}"
-    );
+    assert!(error.contains("8388609") && error.contains("the largest has 8388608"), "{error}");
 }
 
 #[test]
@@ -120,11 +106,7 @@ fn the_whole_stack_above_the_guard_can_be_written() {
 fn a_write_below_the_stack_kills_the_process() {
     if let Some(what) = in_child() {
         let (guards, below) = what.split_once(' ').unwrap();
-        let pool = pool(if guards == "auto" {
-            Guards::Auto
-        } else {
-            Guards::Mprotect
-        });
+        let pool = pool(if guards == "auto" { Guards::Auto } else { Guards::Mprotect });
         // Reuse and trimming leave the guard in force.
         let stack = go_deep(pool.take(DEFAULT).unwrap());
         pool.give_back(stack);
@@ -135,11 +117,7 @@ fn a_write_below_the_stack_kills_the_process() {
     for guards in ["auto", "mprotect"] {
         for below in [8, 24 << 10, 64 << 10] {
             let what = format!("{guards} {below}");
-            let output = rerun(
-                "stack::tests",
-                "a_write_below_the_stack_kills_the_process",
-                &what,
-            );
+            let output = rerun("stack::tests", "a_write_below_the_stack_kills_the_process", &what);
             assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{what}");
         }
     }
@@ -193,11 +171,7 @@ fn the_counts_follow_every_stack() {
 #[test]
 fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark() {
     const STACKS: usize = 10_000;
-    let pool = StackPool::new(StackOptions {
-        max_pooled: STACKS,
-        ..StackOptions::default()
-    })
-    .unwrap();
+    let pool = StackPool::new(StackOptions { max_pooled: STACKS, ..StackOptions::default() }).unwrap();
     let stacks: Vec<_> = (0..STACKS).map(|_| pool.take(DEFAULT).unwrap()).collect();
     let extents: Vec<_> = stacks.iter().map(Stack::extent).collect();
     let mut deep = 0;
@@ -208,19 +182,10 @@ fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark() {
     }
     assert!(deep / STACKS >= 150 << 10, "{}", deep / STACKS);
 
-    let resident = || {
-        extents
-            .iter()
-            .map(|extent| extent.resident_pages())
-            .sum::<usize>()
-    };
+    let resident = || extents.iter().map(|extent| extent.resident_pages()).sum::<usize>();
     // The warm zone is as deep as it was, and there are at most 64 stacks in it.
     let warm = WARM_BYTES / page_size();
-    assert!(
-        resident() <= STACKS * high_water_pages() + warm,
-        "{}",
-        resident()
-    );
+    assert!(resident() <= STACKS * high_water_pages() + warm, "{}", resident());
     assert!(pool.trim(usize::MAX) > 0);
     assert_eq!(resident(), STACKS * high_water_pages());
     assert_eq!(pool.trim(usize::MAX), 0);
@@ -228,26 +193,14 @@ fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark() {
 
 #[test]
 fn pooled_stacks_beyond_the_maximum_keep_no_memory() {
-    let pool = StackPool::new(StackOptions {
-        max_pooled: 10,
-        ..StackOptions::default()
-    })
-    .unwrap();
-    let stacks: Vec<_> = (0..100)
-        .map(|_| go_deep(pool.take(DEFAULT).unwrap()))
-        .collect();
+    let pool = StackPool::new(StackOptions { max_pooled: 10, ..StackOptions::default() }).unwrap();
+    let stacks: Vec<_> = (0..100).map(|_| go_deep(pool.take(DEFAULT).unwrap())).collect();
     let extents: Vec<_> = stacks.iter().map(Stack::extent).collect();
     stacks.into_iter().for_each(|stack| pool.give_back(stack));
     pool.trim(usize::MAX);
-    let pages: Vec<_> = extents
-        .iter()
-        .map(|extent| extent.resident_pages())
-        .collect();
+    let pages: Vec<_> = extents.iter().map(|extent| extent.resident_pages()).collect();
     assert!(pages[..90].iter().all(|&pages| pages == 0), "{pages:?}");
-    assert!(
-        pages[90..].iter().all(|&pages| pages == high_water_pages()),
-        "{pages:?}"
-    );
+    assert!(pages[90..].iter().all(|&pages| pages == high_water_pages()), "{pages:?}");
 }
 
 #[test]
@@ -382,21 +335,11 @@ fn at_the_limit_on_mappings_the_error_names_the_limit_and_the_remedy() {
             Err(error) => break error,
         }
     };
-    assert!(
-        stacks.len() >= limit / 2 - SPARE_MAPPINGS,
-        "{}",
-        stacks.len()
-    );
+    assert!(stacks.len() >= limit / 2 - SPARE_MAPPINGS, "{}", stacks.len());
     let text = error.to_string();
-    assert!(
-        text.contains(&format!("vm.max_map_count is {limit}")),
-        "{text}"
-    );
+    assert!(text.contains(&format!("vm.max_map_count is {limit}")), "{text}");
     assert!(text.contains(&format!("{} stacks", stacks.len())), "{text}");
-    assert!(
-        text.contains("sysctl -w") && text.contains("Guards::Auto"),
-        "{text}"
-    );
+    assert!(text.contains("sysctl -w") && text.contains("Guards::Auto"), "{text}");
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::OutOfMemory);
     // The rest of the program has mappings left, and returned stacks serve on.
     let thread = std::thread::spawn(|| vec![1_u8; 1 << 20].len());
@@ -415,10 +358,7 @@ fn locked_memory_is_told_from_an_old_kernel_and_still_guarded() {
         // An old kernel, or a user who may not lock memory: nothing to tell.
         return;
     }
-    assert_eq!(
-        pool(Guards::Auto).stats().guards,
-        GuardKind::MprotectLockedMemory
-    );
+    assert_eq!(pool(Guards::Auto).stats().guards, GuardKind::MprotectLockedMemory);
     // The pool that was made before finds out with its first stack, which has a guard all the same.
     let before = mappings();
     let stack = early.take(DEFAULT).unwrap();

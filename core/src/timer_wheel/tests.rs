@@ -43,16 +43,8 @@ fn assert_consistent<T>(wheel: &TimerWheel<T>) {
         }
     }
     let live = |near: &&Near| wheel.timers.find(near.key).is_some();
-    assert_eq!(
-        wheel.near.iter().filter(live).count(),
-        wheel.near.len() - wheel.near_dead
-    );
-    assert!(
-        wheel
-            .near
-            .iter()
-            .all(|near| tick_of(near.deadline) <= wheel.tick)
-    );
+    assert_eq!(wheel.near.iter().filter(live).count(), wheel.near.len() - wheel.near_dead);
+    assert!(wheel.near.iter().all(|near| tick_of(near.deadline) <= wheel.tick));
     assert!(wheel.near.peek().is_none_or(|top| live(&top)));
     assert!(wheel.near_dead <= wheel.near.len() / 2);
     assert_eq!(wheel.len(), listed + wheel.near.len() - wheel.near_dead);
@@ -128,12 +120,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Pair {
-        Pair {
-            now: 0,
-            wheel: TimerWheel::new(),
-            model: BTreeSet::new(),
-            keys: Vec::new(),
-        }
+        Pair { now: 0, wheel: TimerWheel::new(), model: BTreeSet::new(), keys: Vec::new() }
     }
 
     fn apply(&mut self, step: &Step) {
@@ -157,8 +144,7 @@ impl Pair {
 
     fn insert(&mut self, deadline: u64) {
         let sequence = self.keys.len() as u64;
-        self.keys
-            .push((self.wheel.insert(deadline, sequence), deadline));
+        self.keys.push((self.wheel.insert(deadline, sequence), deadline));
         self.model.insert((deadline, sequence));
     }
 
@@ -171,11 +157,7 @@ impl Pair {
 
     fn expire(&mut self, take: usize) {
         for _ in 0..take {
-            let expected = self
-                .model
-                .first()
-                .copied()
-                .filter(|first| first.0 <= self.now);
+            let expected = self.model.first().copied().filter(|first| first.0 <= self.now);
             assert_eq!(self.wheel.expire(self.now), expected);
             let Some(expired) = expected else {
                 return self.expect_exact_within_the_tick();
@@ -332,10 +314,7 @@ fn a_past_timer_is_due_after_those_with_an_earlier_or_equal_deadline() {
     wheel.insert(2 * TICK, "earlier");
     assert_eq!(wheel.expire(9 * TICK), Some((2 * TICK, "earlier")));
     wheel.insert(3 * TICK, "past");
-    let rest: Vec<_> = expire_all(&mut wheel, 9 * TICK)
-        .into_iter()
-        .map(|due| due.1)
-        .collect();
+    let rest: Vec<_> = expire_all(&mut wheel, 9 * TICK).into_iter().map(|due| due.1).collect();
     assert_eq!(rest, ["equal", "past", "later"]);
 }
 
@@ -409,10 +388,7 @@ fn a_drained_wheel_serves_the_present_again() {
     let mut wheel = TimerWheel::new();
     wheel.insert(u64::MAX, "last");
     wheel.insert(3, "first");
-    assert_eq!(
-        wheel.drain().collect::<Vec<_>>(),
-        [(3, "first"), (u64::MAX, "last")]
-    );
+    assert_eq!(wheel.drain().collect::<Vec<_>>(), [(3, "first"), (u64::MAX, "last")]);
     assert_eq!(wheel.expire(4), None);
     wheel.insert(9 * TICK, "next");
     assert_eq!(wheel.occupied[0], bit(9));
@@ -456,26 +432,12 @@ fn a_second_million_cancelled_needs_no_more_memory_than_the_first() {
     let mut wheel = TimerWheel::new();
     let mut round = |now: u64| {
         wheel.expire(now);
-        let deadlines = numbers()
-            .map(|number| now + number % (1 << 36))
-            .take(MILLION as usize);
-        let keys: Vec<_> = deadlines
-            .map(|deadline| wheel.insert(deadline, ()))
-            .collect();
+        let deadlines = numbers().map(|number| now + number % (1 << 36)).take(MILLION as usize);
+        let keys: Vec<_> = deadlines.map(|deadline| wheel.insert(deadline, ())).collect();
         assert!(keys.into_iter().all(|key| wheel.cancel(key).is_some()));
         assert!(wheel.is_empty() && wheel.near.is_empty());
-        let Slab {
-            entries,
-            links,
-            vacant,
-            ..
-        } = &wheel.timers;
-        [
-            entries.capacity(),
-            links.capacity(),
-            vacant.capacity(),
-            wheel.near.capacity(),
-        ]
+        let Slab { entries, links, vacant, .. } = &wheel.timers;
+        [entries.capacity(), links.capacity(), vacant.capacity(), wheel.near.capacity()]
     };
     let first = round(0);
     assert_eq!(round(1 << 30), first);
@@ -484,10 +446,7 @@ fn a_second_million_cancelled_needs_no_more_memory_than_the_first() {
 #[test]
 fn a_million_timers_expire_in_order() {
     let mut wheel = TimerWheel::new();
-    let mut expected: Vec<_> = numbers()
-        .map(|number| number % 1_000_000_000)
-        .zip(0..MILLION)
-        .collect();
+    let mut expected: Vec<_> = numbers().map(|number| number % 1_000_000_000).zip(0..MILLION).collect();
     for &(deadline, sequence) in &expected {
         wheel.insert(deadline, sequence);
     }

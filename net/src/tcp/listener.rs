@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use grapeshot_core::{Direction, Source, WaitLimit, print_stderr, sleep};
+use grapeshot_core::{Direction, Source, print_stderr, sleep};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -127,7 +127,8 @@ impl TcpListener {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let Some(pause) = self.backoff.duration() else { return Err(error) };
         if !self.backing_off.swap(true, Ordering::Relaxed) {
-            let address = self.local_addr().map_or_else(|_| "a closed socket".to_owned(), |address| address.to_string());
+            let address =
+                self.local_addr().map_or_else(|_| "a closed socket".to_owned(), |address| address.to_string());
             print_stderr(&format!(
                 "accept on {address}: {error}; connections wait, and are tried again every {pause:?}"
             ));

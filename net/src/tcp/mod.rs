@@ -1,7 +1,7 @@
 //! TCP.
 
-mod stream;
 mod listener;
+mod stream;
 mod timeout;
 
 pub use self::listener::{Incoming, TcpListener};
