@@ -25,7 +25,7 @@ use crate::identity::{CoroutineId, Identity};
 use crate::panics::Panic;
 use crate::park::{Outcome, Reason, Unparker};
 use crate::scheduler::Scheduler;
-use crate::scope::Family;
+use crate::family::Family;
 use crate::timer_wheel::TimerKey;
 use crate::wait_queue::WaitQueue;
 

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::fault;
 use crate::panics::{self, Panic, print_stderr};
 use crate::reactor::{MioReactor, Reactor};
+use crate::record::Record;
 use crate::scheduler::{self, Scheduler, Setup};
 use crate::signals::Signals;
 use crate::slots::Inbox;
@@ -45,7 +46,8 @@ const IO_PATIENCE: Duration = Duration::from_secs(30);
 /// Runs `main` in a coroutine on this thread, with everything at its default, and returns the program's exit code.
 ///
 /// It ends when `main` returns, when [`set_exit`](crate::set_exit) is called, or on SIGINT or SIGTERM (code 0);
-/// whatever still runs is then cancelled and has 30 s to end. A second signal ends the process at once.
+/// whatever still runs is then cancelled and has 30 s to end; what is spawned from then on ends without running,
+/// unless a scope or a group answers for it. A second signal ends the process at once.
 /// A panic of `main` is reported on stderr and gives code 101, as in std.
 /// Settings are on [`Runtime`].
 ///
@@ -231,19 +233,28 @@ impl Runtime {
 
     /// Cancels every coroutine and drives the loop until all have ended, or the deadline has passed.
     fn end_everyone(&self, scheduler: &Scheduler, signals: Option<&Signals>) -> Result<(), RunError> {
-        let everyone = scheduler.live.borrow().clone();
-        everyone.iter().for_each(cancel::cancel_coroutine);
-        drop(everyone);
+        scheduler.leaving.set(true);
+        // What a scope or a group answers for is left to it, so that a server can let its connections finish.
+        cancel_where(scheduler, |record| record.family.is_none());
         // Virtual time stands still for a coroutine that spins, so real time counts as well.
         let (deadline, given_up) = (scheduler.clock.after(self.exit_deadline), Instant::now() + self.exit_deadline);
         let is_over =
             || scheduler.live.borrow().is_empty() || scheduler.clock.nanos() >= deadline || Instant::now() >= given_up;
         // The poller must come back in time to see the deadline.
         let reminder = scheduler.timers.borrow_mut().insert(deadline, scheduler::Timer::Reminder);
-        let driven = self.drive(scheduler, signals, is_over);
+        let is_orphaned = || scheduler.live.borrow().iter().all(|record| record.family.is_some());
+        let driven = self.drive(scheduler, signals, || is_over() || is_orphaned()).and_then(|()| {
+            cancel_where(scheduler, |_| true);
+            self.drive(scheduler, signals, is_over)
+        });
         scheduler.timers.borrow_mut().cancel(reminder);
         driven
     }
+}
+
+fn cancel_where(scheduler: &Scheduler, condition: impl Fn(&Record) -> bool) {
+    let live = scheduler.live.borrow().clone();
+    live.iter().filter(|record| condition(record)).for_each(cancel::cancel_coroutine);
 }
 
 /// Moves a virtual clock to the next timer, once nothing can run.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cancel::Frame;
+use crate::cancel::{self, Frame};
 use crate::clock::Clock;
 use crate::coroutine::{Context, Resumed};
 use crate::fault;
@@ -91,6 +91,8 @@ pub(crate) struct Scheduler {
     pub(crate) stacks: StackPool,
     pub(crate) sweeper: Sweeper,
     pub(crate) exit: Cell<Option<u8>>,
+    /// The run is over and everything is being ended.
+    pub(crate) leaving: Cell<bool>,
     /// The pipe that signals arrive on has something.
     pub(crate) signalled: Cell<bool>,
     pub(crate) selfishness: Cell<u16>,
@@ -195,6 +197,7 @@ impl Scheduler {
             stacks: setup.stacks,
             sweeper: Sweeper::default(),
             exit: Cell::new(None),
+            leaving: Cell::new(false),
             signalled: Cell::new(false),
             selfishness: Cell::new(setup.selfishness),
             max_coroutines: setup.max_coroutines,
@@ -239,6 +242,10 @@ impl Scheduler {
         live.push(record.clone());
         drop(live);
         self.make_ready(record, Outcome::Woken);
+        // Nobody is left to end it later.
+        if self.leaving.get() && record.family.is_none() {
+            cancel::cancel_coroutine(record);
+        }
     }
 
     /// One pass of the event loop. `may_wait`, asked after the drain, lets it wait in the poller.

@@ -22,102 +22,11 @@ use std::rc::Rc;
 use std::thread;
 
 use crate::cancel::{self, Frame, Kind};
-use crate::panics::{self, Panic};
-use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
-use crate::record::Record;
-use crate::scheduler::{self, Scheduler};
+use crate::family::Family;
+use crate::panics;
+use crate::park::Cut;
+use crate::scheduler;
 use crate::spawn::{Builder, Coroutine, FamilyRef, JoinError, JoinHandle};
-use crate::wait_queue::WaitQueue;
-
-/// The children of one scope.
-pub(crate) struct Family {
-    children: RefCell<Vec<Rc<Record>>>,
-    alive: Cell<usize>,
-    ended: WaitQueue,
-    failure: RefCell<Option<Panic>>,
-    failed: Cell<bool>,
-    body: Rc<Frame>,
-}
-
-impl Family {
-    fn new(body: Rc<Frame>) -> Family {
-        Family {
-            children: RefCell::default(),
-            alive: Cell::new(0),
-            ended: WaitQueue::new(),
-            failure: RefCell::default(),
-            failed: Cell::new(false),
-            body,
-        }
-    }
-
-    fn add(&self, child: Rc<Record>) {
-        self.alive.set(self.alive.get() + 1);
-        let mut children = self.children.borrow_mut();
-        // Ended children are swept out whenever they are half of the list.
-        if children.len() > 16 && children.len() > 2 * self.alive.get() {
-            children.retain(|child| child.state.get() != crate::State::Done);
-        }
-        children.push(child);
-    }
-
-    /// Called by the scheduler when a child's stack is gone.
-    pub(crate) fn child_ended(&self, scheduler: &Scheduler, child: &Rc<Record>) {
-        self.alive.set(self.alive.get() - 1);
-        if let Some(panic) = child.body.take_panic() {
-            if self.failure.borrow().is_some() {
-                panics::report(scheduler, child, &panic);
-            } else {
-                *self.failure.borrow_mut() = Some(panic);
-            }
-            self.fail();
-        }
-        if self.alive.get() == 0 {
-            self.ended.wake_all();
-        }
-    }
-
-    /// Cancels the children and the body.
-    fn fail(&self) {
-        if !self.failed.replace(true) {
-            self.cancel_children();
-            self.body.cancel();
-        }
-    }
-
-    fn cancel_children(&self) {
-        let children = self.children.borrow().clone();
-        for child in children {
-            cancel::cancel_coroutine(&child);
-        }
-    }
-
-    /// Waits until no child is alive; a cancellation on the way cancels the children, and the wait goes on.
-    fn wait(&self, parent: &Rc<Record>, mut cut: Cut) {
-        if parent.interrupted.get() {
-            self.cancel_children();
-            cut = Cut::Never;
-        }
-        while self.alive.get() > 0 {
-            let ticket = Cell::new(0);
-            let outcome = park::wait(
-                parent,
-                Reason::Children,
-                None,
-                cut,
-                |unparker| ticket.set(self.ended.enter(unparker)),
-                || {
-                    self.ended.give_up(ticket.get());
-                    Withdrawal::Withdrawn
-                },
-            );
-            if outcome == Outcome::Cancelled {
-                self.cancel_children();
-                cut = Cut::Never;
-            }
-        }
-    }
-}
 
 /// Runs `f` with a scope in which it can spawn children that borrow its locals, and waits for them all.
 ///
@@ -171,7 +80,7 @@ where
     let record = scheduler::expect_coroutine("scope").current_record();
     cancel::checkpoint(&record);
     let frame = Frame::enter(&record, Kind::Limit);
-    let family = Rc::new(Family::new(frame.clone()));
+    let family = Rc::new(Family::of_scope(frame.clone()));
     let scope = Scope { family: family.clone(), scope: PhantomData, env: PhantomData };
     let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
     frame.leave();
@@ -179,7 +88,7 @@ where
         family.cancel_children();
     }
     family.wait(&record, if result.is_err() { Cut::Never } else { Cut::Short });
-    let failure = family.failure.take();
+    let failure = family.take_failure();
     match (result, failure) {
         (Err(payload), _) if !cancel::is_cancellation(&*payload) => panic::resume_unwind(payload),
         (_, Some(failure)) => failure.resume(),
@@ -250,7 +159,7 @@ impl<'scope> Scope<'scope, '_> {
         builder.family = Some(FamilyRef(self.family.clone()));
         let handle = builder.unstarted(closure)?.start();
         self.family.add(handle.erased());
-        if self.family.failed.get() {
+        if self.family.has_failed() {
             handle.cancel();
         }
         Ok(ScopedJoinHandle { handle, result, family: self.family.clone(), scope: PhantomData })
@@ -264,7 +173,7 @@ impl<'scope> Scope<'scope, '_> {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Scope({} children)", self.family.alive.get())
+        write!(f, "Scope({} children)", self.family.alive())
     }
 }
 
@@ -313,7 +222,7 @@ impl<T> ScopedJoinHandle<'_, T> {
 
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Scoped{:?}, one of {}", self.handle, self.family.alive.get())
+        write!(f, "Scoped{:?}, one of {}", self.handle, self.family.alive())
     }
 }
 

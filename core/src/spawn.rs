@@ -19,7 +19,7 @@ use crate::panics::{self, Panic};
 use crate::park::{Reason, Unparked};
 use crate::record::{Body, Record, Settings, State};
 use crate::scheduler::{self, NotInRuntime, Scheduler};
-use crate::scope::Family;
+use crate::family::Family;
 
 /// Starts a coroutine that runs `f`, and returns a handle to its end.
 ///
