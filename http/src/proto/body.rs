@@ -69,9 +69,7 @@ impl BodyDecoder {
     pub fn end_of_stream(&self, unused: usize) -> Result<(), BodyError> {
         match &self.0 {
             _ if self.is_done() => Ok(()),
-            Decoder::Length { length, left } => {
-                Err(BodyError::UnexpectedEnd { at: length - left + unused as u64 })
-            }
+            Decoder::Length { length, left } => Err(BodyError::UnexpectedEnd { at: length - left + unused as u64 }),
             Decoder::Chunked(decoder) => Err(decoder.unexpected_end(unused)),
         }
     }

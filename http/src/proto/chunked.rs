@@ -176,18 +176,14 @@ impl ChunkedDecoder {
                 }
                 Ok(State::Size { size: size << 4 | hex_value(byte), digits: digits + 1 })
             }
-            (State::Size { size, digits: 1.. } | State::Extension { size }, b'\r') => {
-                Ok(State::SizeLf { size })
-            }
+            (State::Size { size, digits: 1.. } | State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
             (State::Size { size, digits: 1.. } | State::Padding { size }, b';') => {
                 self.skip_to(State::Extension { size })
             }
             (State::Size { size, digits: 1.. } | State::Padding { size }, b' ' | b'\t') => {
                 self.skip_to(State::Padding { size })
             }
-            (State::Size { .. } | State::Padding { .. }, _) => {
-                Err(BodyError::InvalidChunkSize { at })
-            }
+            (State::Size { .. } | State::Padding { .. }, _) => Err(BodyError::InvalidChunkSize { at }),
             (State::Extension { .. }, b'\0'..=0x08 | 0x0a..=0x1f | 0x7f) => {
                 Err(BodyError::InvalidChunkExtension { at })
             }
@@ -195,9 +191,7 @@ impl ChunkedDecoder {
             (State::SizeLf { size }, b'\n') => self.begin_data(size),
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(START),
-            (State::SizeLf { .. } | State::DataCr | State::DataLf, _) => {
-                Err(BodyError::MissingChunkEnd { at })
-            }
+            (State::SizeLf { .. } | State::DataCr | State::DataLf, _) => Err(BodyError::MissingChunkEnd { at }),
             // `decode` gives no bytes of these to this function.
             (State::Data { .. } | State::Trailers { .. } | State::Done, _) => Ok(self.state),
         }
@@ -206,15 +200,13 @@ impl ChunkedDecoder {
     /// Skips a byte that is neither size nor data.
     fn skip_to(&mut self, state: State) -> Result<State, BodyError> {
         let limit = Self::MAX_EXTENSION_BYTES;
-        self.extensions_left =
-            self.extensions_left.checked_sub(1).ok_or(BodyError::ExtensionsTooLarge { limit })?;
+        self.extensions_left = self.extensions_left.checked_sub(1).ok_or(BodyError::ExtensionsTooLarge { limit })?;
         Ok(state)
     }
 
     fn count_line_byte(&mut self) -> Result<(), BodyError> {
         let limit = self.line_limit;
-        self.line_left =
-            self.line_left.checked_sub(1).ok_or(BodyError::ChunkLineTooLong { limit })?;
+        self.line_left = self.line_left.checked_sub(1).ok_or(BodyError::ChunkLineTooLong { limit })?;
         Ok(())
     }
 
@@ -224,8 +216,7 @@ impl ChunkedDecoder {
             return Ok(State::Trailers { searched: 0 });
         }
         let limit = self.body_limit;
-        self.body_left =
-            self.body_left.checked_sub(size).ok_or(BodyError::BodyTooLarge { limit })?;
+        self.body_left = self.body_left.checked_sub(size).ok_or(BodyError::BodyTooLarge { limit })?;
         Ok(State::Data { left: size })
     }
 

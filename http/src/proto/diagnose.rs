@@ -9,6 +9,7 @@
 //! field-line   = field-name ":" OWS field-value OWS CRLF              RFC 9112 section 5
 //! ```
 
+use super::classes::{TOKEN, VALUE, is};
 use super::error::{HeadError, SyntaxFault};
 
 /// Explains a request head that starts at `start`.
@@ -31,33 +32,34 @@ pub(super) fn find_head_fault(buf: &[u8], start: usize) -> Option<HeadError> {
     match request_line_end(buf, start) {
         Err(error) => Some(error),
         Ok(None) => None,
-        Ok(Some(end)) => {
-            find_header_fault(buf, end).map(|(at, fault)| HeadError::Syntax { at, fault })
-        }
+        Ok(Some(end)) => find_header_fault(buf, end).map(|(at, fault)| HeadError::Syntax { at, fault }),
     }
 }
 
 /// The offset after the request line, or `None` if it is cut short.
 fn request_line_end(buf: &[u8], start: usize) -> Result<Option<usize>, HeadError> {
     let syntax = |at, fault| Err(HeadError::Syntax { at, fault });
-    let end_of_token = |from: usize, valid: fn(u8) -> bool| {
-        (from..buf.len()).find(|&at| !valid(buf[at]))
-    };
+    let end_of_token = |from: usize, valid: fn(u8) -> bool| (from..buf.len()).find(|&at| !valid(buf[at]));
 
-    let Some(at) = end_of_token(start, is_token) else { return Ok(None) };
+    let Some(at) = end_of_token(start, |byte| is(TOKEN, byte)) else { return Ok(None) };
     match buf[at] {
         b' ' if at > start => {}
         b'\r' | b'\n' => return syntax(at, SyntaxFault::MissingTarget),
         byte => return syntax(at, SyntaxFault::InvalidMethod(byte)),
     }
     let target = at + 1;
-    let Some(at) = end_of_token(target, |byte| byte > b' ' && byte < 0x7f) else { return Ok(None) };
+    let Some(at) = end_of_token(target, |byte| byte > b' ' && byte != 0x7f) else { return Ok(None) };
     match buf[at] {
         b' ' if at > target => {}
         b' ' => return syntax(at, SyntaxFault::MissingTarget),
         b'\r' | b'\n' if at == target => return syntax(at, SyntaxFault::MissingTarget),
         b'\r' | b'\n' => return syntax(at, SyntaxFault::MissingVersion),
         byte => return syntax(at, SyntaxFault::InvalidTargetByte(byte)),
+    }
+    // Valid UTF-8 gets as far as `target`, which refuses it too.
+    if str::from_utf8(&buf[target..at]).is_err() {
+        let beyond_ascii = (target..at).find(|&at| !buf[at].is_ascii()).unwrap_or(target);
+        return syntax(beyond_ascii, SyntaxFault::InvalidTargetByte(buf[beyond_ascii]));
     }
     let version = at + 1;
     let end = version + VERSION.len();
@@ -111,7 +113,7 @@ fn find_header_fault(buf: &[u8], mut line: usize) -> Option<(usize, SyntaxFault)
 
 /// The offset after a header line, or `None` if it is cut short.
 fn header_line_end(buf: &[u8], line: usize) -> Result<Option<usize>, (usize, SyntaxFault)> {
-    let Some(name_len) = buf[line..].iter().position(|&byte| !is_token(byte)) else {
+    let Some(name_len) = buf[line..].iter().position(|&byte| !is(TOKEN, byte)) else {
         return Ok(None);
     };
     let colon = line + name_len;
@@ -128,7 +130,7 @@ fn header_line_end(buf: &[u8], line: usize) -> Result<Option<usize>, (usize, Syn
         byte => return Err((colon, SyntaxFault::InvalidHeaderName(byte))),
     }
     let value = colon + 1;
-    let Some(value_len) = buf[value..].iter().position(|&byte| !is_value(byte)) else {
+    let Some(value_len) = buf[value..].iter().position(|&byte| !is(VALUE, byte)) else {
         return Ok(None);
     };
     let end = value + value_len;
@@ -139,14 +141,4 @@ fn header_line_end(buf: &[u8], line: usize) -> Result<Option<usize>, (usize, Syn
         [b'\n', ..] => Err((end, SyntaxFault::BareLineFeed)),
         _ => Err((end, SyntaxFault::InvalidHeaderValue(buf[end]))),
     }
-}
-
-/// `tchar` of RFC 9110 section 5.6.2.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// A byte of `field-value`: RFC 9110 section 5.5.
-pub(super) fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }

@@ -285,14 +285,10 @@ impl HeadError {
     /// The status to answer with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::MethodTooLong { .. } | Self::UnsupportedTransferCoding { .. } => {
-                StatusCode::NOT_IMPLEMENTED
-            }
+            Self::MethodTooLong { .. } | Self::UnsupportedTransferCoding { .. } => StatusCode::NOT_IMPLEMENTED,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::UnsupportedVersion { .. } => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
+            Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownExpectation { .. } => StatusCode::EXPECTATION_FAILED,
             Self::Syntax { .. }
@@ -317,9 +313,7 @@ impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TrailersTooLarge { .. } | Self::TooManyTrailers { .. } => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
+            Self::TrailersTooLarge { .. } | Self::TooManyTrailers { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidChunkSize { .. }
             | Self::ChunkSizeTooLong { .. }
             | Self::InvalidChunkExtension { .. }
@@ -337,11 +331,9 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax { at, fault } => write!(f, "request head, byte {at}: {fault}"),
-            Self::TooManyEmptyLines => write!(
-                f,
-                "more than {} empty lines before the request line",
-                super::HeadParser::MAX_EMPTY_LINES
-            ),
+            Self::TooManyEmptyLines => {
+                write!(f, "more than {} empty lines before the request line", super::HeadParser::MAX_EMPTY_LINES)
+            }
             Self::MethodTooLong { limit } => {
                 write!(f, "request line: the method is longer than {limit} bytes")
             }
@@ -358,27 +350,22 @@ impl fmt::Display for HeadError {
             Self::TooManyHeaders { limit } => {
                 write!(f, "the request head has more than {limit} headers")
             }
-            Self::MissingHost => {
-                f.write_str("an HTTP/1.1 request must have a Host header (RFC 9112 section 3.2)")
-            }
+            Self::MissingHost => f.write_str("an HTTP/1.1 request must have a Host header (RFC 9112 section 3.2)"),
             Self::RepeatedHost { at } => {
                 write!(f, "byte {at}: Host is given more than once (RFC 9112 section 3.2)")
             }
-            Self::InvalidHost { at } => write!(
-                f,
-                "byte {at}: the value of Host is not a host with an optional port (RFC 9112 section 3.2)"
-            ),
-            Self::InvalidContentLength { at } => write!(
-                f,
-                "byte {at}: Content-Length is not one decimal number below 2^64 (RFC 9112 section 6.3)"
-            ),
+            Self::InvalidHost { at } => {
+                write!(f, "byte {at}: the value of Host is not a host with an optional port (RFC 9112 section 3.2)")
+            }
+            Self::InvalidContentLength { at } => {
+                write!(f, "byte {at}: Content-Length is not one decimal number below 2^64 (RFC 9112 section 6.3)")
+            }
             Self::RepeatedContentLength { at } => {
                 write!(f, "byte {at}: Content-Length is given more than once (RFC 9112 section 6.3)")
             }
-            Self::LengthAndTransferEncoding { at } => write!(
-                f,
-                "byte {at}: Transfer-Encoding together with Content-Length (RFC 9112 section 6.1)"
-            ),
+            Self::LengthAndTransferEncoding { at } => {
+                write!(f, "byte {at}: Transfer-Encoding together with Content-Length (RFC 9112 section 6.1)")
+            }
             Self::TransferEncodingOnHttp10 { at } => {
                 write!(f, "byte {at}: Transfer-Encoding in HTTP/1.0 (RFC 9112 section 6.1)")
             }
@@ -389,10 +376,9 @@ impl fmt::Display for HeadError {
             Self::ChunkedRepeated { at } => {
                 write!(f, "byte {at}: the body is chunked more than once (RFC 9112 section 6.1)")
             }
-            Self::UnsupportedTransferCoding { at } => write!(
-                f,
-                "byte {at}: no transfer coding but chunked is decoded here (RFC 9112 section 6.1)"
-            ),
+            Self::UnsupportedTransferCoding { at } => {
+                write!(f, "byte {at}: no transfer coding but chunked is decoded here (RFC 9112 section 6.1)")
+            }
             Self::BodyTooLarge { length, limit } => {
                 write!(f, "a body of {length} bytes is over the limit of {limit}")
             }
@@ -410,9 +396,7 @@ impl fmt::Display for SyntaxFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BareLineFeed => f.write_str("LF without CR before it (RFC 9112 section 2.2)"),
-            Self::BareCarriageReturn => {
-                f.write_str("CR without LF after it (RFC 9112 section 2.2)")
-            }
+            Self::BareCarriageReturn => f.write_str("CR without LF after it (RFC 9112 section 2.2)"),
             Self::InvalidMethod(byte) => {
                 write!(f, "{byte:#04x} in the method, which is a token (RFC 9110 section 9.1)")
             }
@@ -422,12 +406,8 @@ impl fmt::Display for SyntaxFault {
             }
             Self::MissingVersion => f.write_str("no version (RFC 9112 section 3)"),
             Self::InvalidVersion => f.write_str("not an HTTP version (RFC 9112 section 2.3)"),
-            Self::FoldedLine => {
-                f.write_str("a header line starts with white space (RFC 9112 sections 2.2 and 5.2)")
-            }
-            Self::SpaceBeforeColon => {
-                f.write_str("white space before the colon (RFC 9112 section 5.1)")
-            }
+            Self::FoldedLine => f.write_str("a header line starts with white space (RFC 9112 sections 2.2 and 5.2)"),
+            Self::SpaceBeforeColon => f.write_str("white space before the colon (RFC 9112 section 5.1)"),
             Self::MissingColon => f.write_str("a header without a colon (RFC 9112 section 5)"),
             Self::InvalidHeaderName(byte) => {
                 write!(f, "{byte:#04x} in a header name, which is a token (RFC 9110 section 5.1)")
@@ -447,18 +427,10 @@ impl fmt::Display for TargetFault {
                 write!(f, "{byte:#04x} is not percent-encoded (RFC 3986 sections 3.3 and 3.4)")
             }
             Self::Fragment => f.write_str("a fragment is not sent (RFC 9112 section 3.2)"),
-            Self::UnknownForm => {
-                f.write_str("neither a path nor an http or https URI (RFC 9112 section 3.2)")
-            }
-            Self::AsteriskWithoutOptions => {
-                f.write_str("* is for OPTIONS only (RFC 9112 section 3.2.4)")
-            }
-            Self::ConnectWithoutAuthority => {
-                f.write_str("CONNECT takes a host and a port (RFC 9112 section 3.2.3)")
-            }
-            Self::InvalidAuthority => {
-                f.write_str("not a host with an optional port (RFC 9110 section 4.2)")
-            }
+            Self::UnknownForm => f.write_str("neither a path nor an http or https URI (RFC 9112 section 3.2)"),
+            Self::AsteriskWithoutOptions => f.write_str("* is for OPTIONS only (RFC 9112 section 3.2.4)"),
+            Self::ConnectWithoutAuthority => f.write_str("CONNECT takes a host and a port (RFC 9112 section 3.2.3)"),
+            Self::InvalidAuthority => f.write_str("not a host with an optional port (RFC 9110 section 4.2)"),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::error::HeadError;
 use super::head::RequestHead;
 use super::keep_alive::{ConnectionOptions, list_members};
 use super::span::Span;
-use super::target::Host;
+use super::target::host_len;
 use super::{Version, decimal};
 
 /// How the body of a request is framed.
@@ -36,9 +36,16 @@ pub enum BodyFraming {
 #[derive(Debug, Default)]
 pub(super) struct FramingHeaders {
     host: Option<Span>,
+    /// `None` for the requests that have nothing but `Host` to decide from, which are most.
+    rare: Option<RareHeaders>,
+}
+
+#[derive(Debug, Default)]
+struct RareHeaders {
     content_length: Option<Span>,
+    /// The first of them.
     transfer_encoding: Option<Span>,
-    expect: Option<Span>,
+    expect: bool,
     upgrade: bool,
     connection: ConnectionOptions,
 }
@@ -47,68 +54,95 @@ impl FramingHeaders {
     /// Takes note of a header if it is one of ours.
     #[inline]
     pub(super) fn add(&mut self, name: &str, value: &[u8], span: Span) -> Result<(), HeadError> {
-        // The length tells most headers apart without a look at their bytes.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case("host") => {
-                let repeated = self.host.replace(span).is_some();
-                if repeated {
-                    return Err(HeadError::RepeatedHost { at: span.start as usize });
-                }
-                let valid = Host::parse(value).is_some_and(|host| !host.empty || value.is_empty());
-                if !valid {
-                    return Err(HeadError::InvalidHost { at: span.start as usize });
-                }
-            }
-            6 if name.eq_ignore_ascii_case("expect") => {
-                if !list_members(value).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
-                    return Err(HeadError::UnknownExpectation { at: span.start as usize });
-                }
-                self.expect = Some(span);
-            }
-            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade = true,
-            10 if name.eq_ignore_ascii_case("connection") => self.connection.add(value),
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                let repeated = self.content_length.replace(span).is_some();
-                if repeated {
-                    return Err(HeadError::RepeatedContentLength { at: span.start as usize });
-                }
-            }
-            17 if name.eq_ignore_ascii_case(TRANSFER_ENCODING) => {
-                self.transfer_encoding.get_or_insert(span);
-            }
-            _ => {}
+        // Length and first letter tell most headers apart without a look at the rest.
+        match (name.len(), name.as_bytes()) {
+            (4, &[h, o, s, t]) if is_host([h, o, s, t]) => self.add_host(value, span),
+            (6, [b'e' | b'E', ..])
+            | (7, [b'u' | b'U', ..])
+            | (10 | 14, [b'c' | b'C', ..])
+            | (17, [b't' | b'T', ..]) => self.rare.get_or_insert_default().add(name, value, span),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    #[inline]
+    fn add_host(&mut self, value: &[u8], span: Span) -> Result<(), HeadError> {
+        let at = span.start as usize;
+        if self.host.replace(span).is_some() {
+            return Err(HeadError::RepeatedHost { at });
+        }
+        // Empty is for a target without a host; a port without a host is for nobody.
+        match host_len(value) {
+            Some(0) if !value.is_empty() => Err(HeadError::InvalidHost { at }),
+            Some(_) => Ok(()),
+            None => Err(HeadError::InvalidHost { at }),
+        }
     }
 
     /// Decides, once all headers are in, and writes the outcome to `head`.
     #[inline]
-    pub(super) fn decide(
-        self,
-        buf: &[u8],
-        body_limit: u64,
-        head: &mut RequestHead,
-    ) -> Result<(), HeadError> {
+    pub(super) fn decide(self, buf: &[u8], body_limit: u64, head: &mut RequestHead) -> Result<(), HeadError> {
         // RFC 9112 section 3.2: a server MUST answer a 1.1 request without Host with 400.
         if self.host.is_none() && head.version == Version::Http11 {
             return Err(HeadError::MissingHost);
         }
         head.host = self.host;
         head.body = BodyFraming::None;
-        if let Some(first) = self.transfer_encoding {
-            let at = first.start as usize;
-            if self.content_length.is_some() {
-                return Err(HeadError::LengthAndTransferEncoding { at });
+        head.expect_continue = false;
+        head.upgrade = false;
+        match self.rare {
+            None => {
+                head.keep_alive = ConnectionOptions::default().persists(head.version);
+                Ok(())
             }
-            check_transfer_encoding(buf, at, head)?;
-            head.body = BodyFraming::Chunked;
-        } else if let Some(span) = self.content_length {
-            head.body = content_length(span.of_buf(buf), span.start as usize, body_limit)?;
+            Some(rare) => rare.decide(buf, body_limit, head),
         }
+    }
+}
+
+/// Compares four bytes at once; only a letter becomes a lower-case letter by that bit.
+#[inline]
+fn is_host(name: [u8; 4]) -> bool {
+    u32::from_ne_bytes(name) | 0x2020_2020 == u32::from_ne_bytes(*b"host")
+}
+
+impl RareHeaders {
+    fn add(&mut self, name: &str, value: &[u8], span: Span) -> Result<(), HeadError> {
+        let at = span.start as usize;
+        if name.eq_ignore_ascii_case("connection") {
+            self.connection.add(value);
+        } else if name.eq_ignore_ascii_case("content-length") {
+            if self.content_length.replace(span).is_some() {
+                return Err(HeadError::RepeatedContentLength { at });
+            }
+        } else if name.eq_ignore_ascii_case(TRANSFER_ENCODING) {
+            self.transfer_encoding.get_or_insert(span);
+        } else if name.eq_ignore_ascii_case("upgrade") {
+            self.upgrade = true;
+        } else if name.eq_ignore_ascii_case("expect") {
+            let mut members = list_members(value);
+            if !members.all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
+                return Err(HeadError::UnknownExpectation { at });
+            }
+            self.expect = true;
+        }
+        Ok(())
+    }
+
+    fn decide(self, buf: &[u8], body_limit: u64, head: &mut RequestHead) -> Result<(), HeadError> {
+        let length = self.content_length.map(|span| (span.of_buf(buf), span.start as usize));
+        head.body = match (self.transfer_encoding, length) {
+            (None, None) => BodyFraming::None,
+            (None, Some((length, at))) => content_length(length, at, body_limit)?,
+            (Some(coding), None) => check_transfer_encoding(buf, coding.start as usize, head)?,
+            (Some(coding), Some(_)) => {
+                return Err(HeadError::LengthAndTransferEncoding { at: coding.start as usize });
+            }
+        };
         let is_http11 = head.version == Version::Http11;
         head.keep_alive = self.connection.persists(head.version);
         // RFC 9110 section 10.1.1: a server MUST ignore the expectation in an HTTP/1.0 request.
-        head.expect_continue = self.expect.is_some() && is_http11 && head.body != BodyFraming::None;
+        head.expect_continue = self.expect && is_http11 && head.body != BodyFraming::None;
         // RFC 9110 section 7.8: a server MUST ignore Upgrade in HTTP/1.0, and without the option.
         head.upgrade = self.upgrade && self.connection.upgrade && is_http11;
         Ok(())
@@ -139,7 +173,7 @@ fn content_length(value: &[u8], at: usize, limit: u64) -> Result<BodyFraming, He
 /// the server MUST answer 400 and close.
 /// Section 6.1: a sender MUST NOT chunk twice; a server that does not know a coding SHOULD answer
 /// 501; in HTTP/1.0 the framing MUST be treated as faulty.
-fn check_transfer_encoding(buf: &[u8], at: usize, head: &RequestHead) -> Result<(), HeadError> {
+fn check_transfer_encoding(buf: &[u8], at: usize, head: &RequestHead) -> Result<BodyFraming, HeadError> {
     if head.version == Version::Http10 {
         return Err(HeadError::TransferEncodingOnHttp10 { at });
     }
@@ -147,9 +181,7 @@ fn check_transfer_encoding(buf: &[u8], at: usize, head: &RequestHead) -> Result<
     let lists = head
         .headers
         .iter()
-        .filter(|header| {
-            header.name.of_buf(buf).eq_ignore_ascii_case(TRANSFER_ENCODING.as_bytes())
-        })
+        .filter(|header| header.name.of_buf(buf).eq_ignore_ascii_case(TRANSFER_ENCODING.as_bytes()))
         .map(|header| header.value.of_buf(buf));
     for coding in lists.flat_map(list_members) {
         last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
@@ -160,6 +192,6 @@ fn check_transfer_encoding(buf: &[u8], at: usize, head: &RequestHead) -> Result<
         (false, ..) => Err(HeadError::ChunkedNotLast { at }),
         (true, 2.., _) => Err(HeadError::ChunkedRepeated { at }),
         (true, _, 2..) => Err(HeadError::UnsupportedTransferCoding { at }),
-        (true, ..) => Ok(()),
+        (true, ..) => Ok(BodyFraming::Chunked),
     }
 }

@@ -44,6 +44,7 @@ mod chunk_encoder;
 mod date;
 mod response;
 
+mod classes;
 mod decimal;
 mod error;
 mod span;
@@ -59,8 +60,6 @@ pub use error::{BodyError, HeadError, ResponseError, SyntaxFault, TargetFault};
 pub use framing::BodyFraming;
 pub use head::{MethodKind, RequestHead, Version};
 pub use parse::{HeadParser, Parsed};
-pub use response::{
-    BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan,
-};
+pub use response::{BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan};
 pub use target::TargetForm;
 pub use view::HeadView;

@@ -66,19 +66,13 @@ impl HeadParser {
     /// # Errors
     ///
     /// Any [`HeadError`] but [`HeadError::UnexpectedEnd`].
-    pub fn parse(
-        &mut self,
-        buf: &[u8],
-        limits: &Limits,
-        head: &mut RequestHead,
-    ) -> Result<Parsed, HeadError> {
+    pub fn parse(&mut self, buf: &[u8], limits: &Limits, head: &mut RequestHead) -> Result<Parsed, HeadError> {
         let searched = std::mem::take(&mut self.searched);
         let Some(start) = skip_empty_lines(buf)? else { return Ok(Parsed::Partial) };
         let limit = limits.head_bytes.min(Limits::MAX_HEAD_BYTES);
         let end = buf.len().min(start + limit);
         let bounded = &buf[..end];
-        let worth_a_try =
-            searched <= start || lines::blank_line_end(bounded, searched.max(start)).is_some();
+        let worth_a_try = searched <= start || lines::blank_line_end(bounded, searched.max(start)).is_some();
         if worth_a_try && let Some(len) = parse_from(bounded, start, limits, head)? {
             return Ok(Parsed::Complete(len));
         }
@@ -127,12 +121,7 @@ fn skip_empty_lines(buf: &[u8]) -> Result<Option<usize>, HeadError> {
 }
 
 /// Parses a head from `start`; `None` if it is not whole.
-fn parse_from(
-    buf: &[u8],
-    start: usize,
-    limits: &Limits,
-    head: &mut RequestHead,
-) -> Result<Option<usize>, HeadError> {
+fn parse_from(buf: &[u8], start: usize, limits: &Limits, head: &mut RequestHead) -> Result<Option<usize>, HeadError> {
     let mut room = [const { MaybeUninit::uninit() }; Limits::MAX_HEADER_COUNT];
     let count = limits.header_count.min(room.len());
     let mut request = httparse::Request::new(&mut []);
@@ -157,8 +146,7 @@ fn accept(
     limits: &Limits,
     head: &mut RequestHead,
 ) -> Result<(), HeadError> {
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
         return Err(diagnose::head(buf, start));
     };
     head.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
@@ -199,8 +187,8 @@ fn accept_request_line(
     }
     head.method_kind = MethodKind::of(method);
     let base = head.target.start as usize;
-    let parts = Target::parse(head.method_kind, target)
-        .map_err(|(at, fault)| HeadError::Target { at: base + at, fault })?;
+    let parts =
+        Target::parse(head.method_kind, target).map_err(|(at, fault)| HeadError::Target { at: base + at, fault })?;
     head.form = parts.form;
     head.path = Span::new(base + parts.path, base + parts.path_end);
     Ok(())
@@ -223,5 +211,12 @@ fn refuse_long_start(head: &[u8], limits: &Limits) -> Result<(), HeadError> {
     match longest(target, limits.uri_bytes) {
         (None, true) => Err(HeadError::TargetTooLong { limit: limits.uri_bytes }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+impl HeadParser {
+    pub(super) fn searched(&self) -> usize {
+        self.searched
     }
 }

@@ -29,10 +29,12 @@
 
 use http::StatusCode;
 
+use super::classes::{TOKEN, all};
+use super::date::DateCache;
+use super::decimal;
 use super::error::ResponseError;
 use super::head::{MethodKind, RequestHead, Version};
 use super::keep_alive::{ConnectionOptions, list_members};
-use super::{decimal, diagnose};
 
 /// What a handler says about the length of the body it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +90,9 @@ pub struct ResponseHead<'a> {
     /// Whether we are willing to go on with the connection: [`RequestHead::keep_alive`] and not
     /// draining, say. That framing allows it is seen to here.
     pub keep_alive: bool,
-    /// The value of `date`, from [`DateCache`](super::DateCache). RFC 9110 section 6.6.1: a server
-    /// with a clock MUST send it in 2xx, 3xx and 4xx; 1xx go out without.
-    pub date: Option<&'a str>,
+    /// The value of `date`. RFC 9110 section 6.6.1: a server with a clock MUST send it in 2xx, 3xx
+    /// and 4xx; 1xx go out without.
+    pub date: Option<&'a DateCache>,
     /// The value of `server`.
     pub server: Option<&'a str>,
 }
@@ -157,20 +159,20 @@ impl ResponseHead<'_> {
         let keep_alive = self.persists(framing, given.connection);
         self.write_connection(out, keep_alive);
         if let (Some(date), false) = (self.date, given.date || self.status.is_informational()) {
-            write_header(out, "date", date.as_bytes());
+            out.extend_from_slice(date.line());
         }
         if let (Some(server), false) = (self.server, given.server) {
-            write_header(out, "server", server.as_bytes());
+            out.extend_from_slice(b"server: ");
+            out.extend_from_slice(server.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
         Ok(ResponsePlan { framing, keep_alive })
     }
 
     /// How the body is framed, and the content-length to say so.
-    fn frame(
-        &self,
-        declared: Option<u64>,
-    ) -> Result<(ResponseFraming, Option<u64>), ResponseError> {
+    #[inline]
+    fn frame(&self, declared: Option<u64>) -> Result<(ResponseFraming, Option<u64>), ResponseError> {
         let known = match self.body {
             BodyLength::Known(length) => Some(length),
             BodyLength::Unknown => None,
@@ -185,9 +187,7 @@ impl ResponseHead<'_> {
                 (Some(declared), Some(actual)) if declared != actual => {
                     return Err(ResponseError::LengthMismatch { declared, actual });
                 }
-                (Some(length), _) | (_, Some(length)) => {
-                    (ResponseFraming::Length(length), Some(length))
-                }
+                (Some(length), _) | (_, Some(length)) => (ResponseFraming::Length(length), Some(length)),
                 // RFC 9112 section 6.1: a server MUST NOT send chunks to a 1.0 client.
                 (None, None) => match self.reply_to.version {
                     Version::Http11 => (ResponseFraming::Chunked, None),
@@ -204,8 +204,7 @@ impl ResponseHead<'_> {
     /// RFC 9112 section 9.6: a server that is about to close SHOULD say so. A 1.0 client that asked
     /// to go on waits for the answer that it may.
     fn write_connection(&self, out: &mut Vec<u8>, keep_alive: bool) {
-        let tunnel =
-            self.reply_to.method == MethodKind::Connect && self.status.is_success();
+        let tunnel = self.reply_to.method == MethodKind::Connect && self.status.is_success();
         if self.status.is_informational() || tunnel {
             return;
         }
@@ -255,18 +254,11 @@ struct GivenHeaders {
 
 impl GivenHeaders {
     #[inline]
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        index: usize,
-        name: &str,
-        value: &[u8],
-    ) -> Result<(), ResponseError> {
-        if name.is_empty() || !name.bytes().all(diagnose::is_token) {
+    fn write(&mut self, out: &mut Vec<u8>, index: usize, name: &str, value: &[u8]) -> Result<(), ResponseError> {
+        if name.is_empty() || !all(TOKEN, name.as_bytes()) {
             return Err(ResponseError::InvalidHeaderName { index });
         }
-        // Written without an early exit so that it is done for many bytes at once.
-        if value.iter().fold(false, |bad, &byte| bad | !diagnose::is_value(byte)) {
+        if has_control_byte(value) {
             return Err(ResponseError::InvalidHeaderValue { index });
         }
         match name.len() {
@@ -293,11 +285,17 @@ impl GivenHeaders {
     }
 }
 
+/// Whether a byte is not one of a header value (RFC 9110 section 5.5).
+///
+/// No early exit and no table, so that it is done for many bytes at once.
+#[inline]
+fn has_control_byte(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, &byte| found | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f))
+}
+
 /// Writes the connection options that say nothing about persistence, a line each.
 fn write_other_options(out: &mut Vec<u8>, value: &[u8]) {
-    let ours = |option: &[u8]| {
-        option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
-    };
+    let ours = |option: &[u8]| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
     for option in list_members(value).filter(|option| !ours(option)) {
         write_header(out, "connection", option);
     }

@@ -8,18 +8,15 @@
 //! uri-host       = IP-literal / IPv4address / reg-name     RFC 3986 section 3.2.2
 //! ```
 //!
-//! Of the bytes in a path or query we refuse what neither RFC 3986 nor browsers send as it is:
-//! controls, space, `"`, `<`, `>`, bytes from 0x80 and, in a path, the backtick.
-//! RFC 3986 would have us refuse `|`, `^`, `[`, `]`, `{`, `}` and `\` too, but browsers leave some
-//! of these as they are, in paths or in queries.
-//! Whatever passes here is taken by [`http::Uri`].
-//!
+//! Which bytes a path or query may have, the table in `classes` says.
 //! Of hosts we refuse percent-encoded ones and IPvFuture, which resolve to nothing.
+//! Whatever passes here is taken by [`http::Uri`].
 
 use std::net::Ipv6Addr;
 
-use super::MethodKind;
+use super::classes::{HOST, PATH, QUERY, all, is};
 use super::error::TargetFault;
+use super::{MethodKind, decimal};
 
 /// Which of the four forms a request target has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +58,13 @@ impl Target {
 
     #[cold]
     fn authority(target: &[u8]) -> Result<Self, (usize, TargetFault)> {
-        match Host::parse(target) {
-            Some(Host { empty: false, port: Some(1..) }) => {}
-            _ => return Err((0, TargetFault::ConnectWithoutAuthority)),
+        let port = match host_len(target) {
+            Some(len @ 1..) => decimal::parse(target.get(len + 1..).unwrap_or_default()),
+            _ => None,
+        };
+        // RFC 9110 section 9.3.6: a server MUST reject an empty or invalid port.
+        if !port.is_some_and(|port| (1..=u64::from(u16::MAX)).contains(&port)) {
+            return Err((0, TargetFault::ConnectWithoutAuthority));
         }
         Ok(Self { form: TargetForm::Authority, path: target.len(), path_end: target.len() })
     }
@@ -81,9 +82,9 @@ impl Target {
             .iter()
             .position(|&byte| matches!(byte, b'/' | b'?' | b'#'))
             .map_or(target.len(), |len| authority + len);
-        match Host::parse(&target[authority..path]) {
-            Some(Host { empty: false, .. }) => {}
-            _ => return Err((authority, TargetFault::InvalidAuthority)),
+        // RFC 9110 section 4.2.1: a recipient MUST reject an empty host.
+        if matches!(host_len(&target[authority..path]), None | Some(0)) {
+            return Err((authority, TargetFault::InvalidAuthority));
         }
         let path_end = path_end(target, path)?;
         Ok(Self { form: TargetForm::Absolute, path, path_end })
@@ -100,45 +101,14 @@ pub(super) fn authority_start(target: &[u8]) -> Option<usize> {
     })
 }
 
-const IN_PATH: u8 = 1;
-const IN_QUERY: u8 = 2;
-const IN_HOST: u8 = 4;
-
-/// Where a byte may stand: see the module's text for the choice.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'?' | b'`' => IN_QUERY,
-            // RFC 3986 section 2: unreserved and sub-delims, of which reg-name and IPv4address are.
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$'
-            | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {
-                IN_PATH | IN_QUERY | IN_HOST
-            }
-            b'"' | b'#' | b'<' | b'>' => 0,
-            0x21..=0x7e => IN_PATH | IN_QUERY,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-#[inline]
-fn is(class: u8, byte: u8) -> bool {
-    CLASSES[byte as usize] & class != 0
-}
-
 /// Where the path that starts at `from` ends, having checked it and the query after it.
 #[inline]
 fn path_end(target: &[u8], from: usize) -> Result<usize, (usize, TargetFault)> {
-    let outside = |class: u8, from: usize| {
-        target[from..].iter().position(|&byte| !is(class, byte)).map(|len| from + len)
-    };
-    let Some(end) = outside(IN_PATH, from) else { return Ok(target.len()) };
+    let outside =
+        |class: u8, from: usize| target[from..].iter().position(|&byte| !is(class, byte)).map(|len| from + len);
+    let Some(end) = outside(PATH, from) else { return Ok(target.len()) };
     let bad = match target[end] {
-        b'?' => outside(IN_QUERY, end),
+        b'?' => outside(QUERY, end),
         _ => Some(end),
     };
     match bad {
@@ -148,45 +118,25 @@ fn path_end(target: &[u8], from: usize) -> Result<usize, (usize, TargetFault)> {
     }
 }
 
-/// What a `uri-host [ ":" port ]` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Host {
-    /// The host has no bytes.
-    pub(super) empty: bool,
-    /// The port, if there are digits for one.
-    pub(super) port: Option<u16>,
+/// The length of the host in a `uri-host [ ":" port ]`, or `None` if it is not one.
+///
+/// The host may be empty, and so may the port, by the grammar of RFC 3986 section 3.2.
+#[inline]
+pub(super) fn host_len(authority: &[u8]) -> Option<usize> {
+    let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let host = match &authority[..authority.len() - digits] {
+        [host @ .., b':'] if digits <= 5 => host,
+        _ => authority,
+    };
+    (all(HOST, host) || is_ip_literal(host)).then_some(host.len())
 }
 
-impl Host {
-    /// `None` for what is not a host with an optional port.
-    #[inline]
-    pub(super) fn parse(value: &[u8]) -> Option<Self> {
-        let host_len = match value.first() {
-            Some(b'[') => ip_literal_len(value)?,
-            _ => value.iter().position(|&byte| !is(IN_HOST, byte)).unwrap_or(value.len()),
-        };
-        let port = match &value[host_len..] {
-            // port = *DIGIT, so a lone colon is one.
-            [] | [b':'] => None,
-            [b':', digits @ ..] => Some(port(digits)?),
-            _ => return None,
-        };
-        Some(Self { empty: host_len == 0, port })
-    }
-}
-
-/// The length of `"[" IPv6address "]"` at the start of `value`.
+/// ```text
+/// IP-literal = "[" ( IPv6address / IPvFuture ) "]"      RFC 3986 section 3.2.2
+/// ```
 #[cold]
-fn ip_literal_len(value: &[u8]) -> Option<usize> {
-    let end = memchr::memchr(b']', value)?;
-    let address = str::from_utf8(&value[1..end]).ok()?;
-    address.parse::<Ipv6Addr>().ok()?;
-    Some(end + 1)
-}
-
-fn port(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0_u16, |port, &digit| match digit {
-        b'0'..=b'9' => port.checked_mul(10)?.checked_add(u16::from(digit - b'0')),
-        _ => None,
-    })
+fn is_ip_literal(host: &[u8]) -> bool {
+    let address = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
+    let address = address.and_then(|address| str::from_utf8(address).ok());
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }

@@ -48,11 +48,7 @@ impl TrailerLimits {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             // The empty line always fits: without it no chunked body could end.
-            bytes: limits
-                .trailer_bytes
-                .min(limits.head_bytes)
-                .min(Limits::MAX_HEAD_BYTES)
-                .max("\r\n".len()),
+            bytes: limits.trailer_bytes.min(limits.head_bytes).min(Limits::MAX_HEAD_BYTES).max("\r\n".len()),
             count: limits.header_count.min(Limits::MAX_HEADER_COUNT),
         }
     }
@@ -61,21 +57,14 @@ impl TrailerLimits {
     ///
     /// The first `searched` bytes have been looked at before.
     /// `offset` is where `buf` starts in the body, for errors.
-    pub(super) fn check(
-        &self,
-        buf: &[u8],
-        searched: usize,
-        offset: u64,
-    ) -> Result<Option<usize>, BodyError> {
+    pub(super) fn check(&self, buf: &[u8], searched: usize, offset: u64) -> Result<Option<usize>, BodyError> {
         let bounded = &buf[..buf.len().min(self.bytes)];
         match bounded {
             [b'\r', b'\n', ..] => Ok(Some(0)),
             [b'\n', ..] | [b'\r', _, ..] => Err(explain(bounded, offset)),
             _ => match lines::blank_line_end(bounded, searched) {
                 Some(end) => self.check_lines(&bounded[..end], offset).map(Some),
-                None if bounded.len() == self.bytes => {
-                    Err(BodyError::TrailersTooLarge { limit: self.bytes })
-                }
+                None if bounded.len() == self.bytes => Err(BodyError::TrailersTooLarge { limit: self.bytes }),
                 None => Ok(None),
             },
         }

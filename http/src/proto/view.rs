@@ -75,9 +75,7 @@ impl<'a> HeadView<'a> {
                 let start = target.start + scheme as u32;
                 self.text(Span { start, end: self.head.path.start })
             }
-            TargetForm::Origin | TargetForm::Asterisk => {
-                self.head.host.map_or("", |host| self.text(host))
-            }
+            TargetForm::Origin | TargetForm::Asterisk => self.head.host.map_or("", |host| self.text(host)),
         }
     }
 
@@ -93,9 +91,7 @@ impl<'a> HeadView<'a> {
 
     /// The values of all headers of that name, in the order they were sent.
     pub fn headers_named(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let named = move |header: &&HeaderSpan| {
-            header.name.of_buf(self.buf).eq_ignore_ascii_case(name.as_bytes())
-        };
+        let named = move |header: &&HeaderSpan| header.name.of_buf(self.buf).eq_ignore_ascii_case(name.as_bytes());
         self.head.headers.iter().filter(named).map(move |header| header.value.of_buf(self.buf))
     }
 

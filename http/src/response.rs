@@ -1,0 +1,226 @@
+//! A response as a handler makes it.
+
+use std::fmt;
+use std::io::Read;
+
+use grapeshot_net::TcpStream;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use crate::proto::BodyLength;
+
+/// A response: a status, headers and a body.
+///
+/// Framing is the server's business: `content-length`, `transfer-encoding` and `connection` follow from the body and
+/// the request, and so do `date` and `server` unless they are given.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_http::{Response, StatusCode};
+///
+/// let response = Response::text("no such page\n").status(StatusCode::NOT_FOUND).header("x-hint", "try /");
+/// assert_eq!(response.status_code(), StatusCode::NOT_FOUND);
+/// assert_eq!(response.header_value("X-Hint").unwrap(), "try /");
+/// ```
+#[derive(Debug)]
+#[must_use = "a response is sent when the handler returns it"]
+pub struct Response {
+    pub(crate) status: StatusCode,
+    /// Kept apart, so that the commonest header costs no allocation.
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: ResponseBody,
+}
+
+/// Where the bytes of a body come from.
+pub(crate) enum ResponseBody {
+    Empty,
+    Static(&'static [u8]),
+    Bytes(Vec<u8>),
+    Reader { reader: Box<dyn Read>, length: Option<u64> },
+    /// The handler has sent the response itself: see `Request::stream`.
+    Sent,
+    /// What becomes of the connection after a 101.
+    Upgrade(Box<dyn FnOnce(Upgraded)>),
+}
+
+/// A connection that has left HTTP.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The connection.
+    pub stream: TcpStream,
+    /// What the peer has already sent of the new protocol; it comes before anything read from `stream`.
+    pub buffered: Vec<u8>,
+}
+
+impl Response {
+    /// A response with no headers of its own and an empty body.
+    pub fn new(status: StatusCode) -> Response {
+        Response { status, content_type: None, headers: Vec::new(), body: ResponseBody::Empty }
+    }
+
+    /// 200 with a body of plain text in UTF-8.
+    pub fn text(text: impl Into<std::borrow::Cow<'static, str>>) -> Response {
+        Response::with_type(HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
+    }
+
+    /// 200 with a body of HTML in UTF-8.
+    pub fn html(html: impl Into<std::borrow::Cow<'static, str>>) -> Response {
+        Response::with_type(HeaderValue::from_static("text/html; charset=utf-8"), html.into())
+    }
+
+    /// 200 with a body of bytes of no declared type.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Response {
+        Response::new(StatusCode::OK).body(bytes)
+    }
+
+    /// 200 with a body read from `reader` while it is sent.
+    ///
+    /// With a `length` exactly that much is sent, and a reader that ends early breaks the connection off, so that the
+    /// peer can tell; without one the body goes in chunks, or to an HTTP/1.0 client until the connection closes.
+    pub fn reader(reader: impl Read + 'static, length: Option<u64>) -> Response {
+        let body = ResponseBody::Reader { reader: Box::new(reader), length };
+        Response { body, ..Response::new(StatusCode::OK) }
+    }
+
+    /// 101: the connection leaves HTTP for `protocol`, and `then` has it (HTTP-9).
+    ///
+    /// `then` runs on the connection's coroutine once the response is sent; the connection ends with it.
+    /// Answered with 500 when the request did not offer to upgrade.
+    pub fn upgrade(protocol: &'static str, then: impl FnOnce(Upgraded) + 'static) -> Response {
+        let body = ResponseBody::Upgrade(Box::new(then));
+        Response { body, ..Response::new(StatusCode::SWITCHING_PROTOCOLS) }
+            .header(http::header::UPGRADE, protocol)
+            .header(http::header::CONNECTION, "upgrade")
+    }
+
+    fn with_type(content_type: HeaderValue, text: std::borrow::Cow<'static, str>) -> Response {
+        let body = match text {
+            std::borrow::Cow::Borrowed(text) => ResponseBody::Static(text.as_bytes()),
+            std::borrow::Cow::Owned(text) => ResponseBody::Bytes(text.into_bytes()),
+        };
+        Response { status: StatusCode::OK, content_type: Some(content_type), headers: Vec::new(), body }
+    }
+
+    /// Sets the status.
+    pub fn status(mut self, status: StatusCode) -> Response {
+        self.status = status;
+        self
+    }
+
+    /// Replaces the body by bytes, and leaves the headers.
+    pub fn body(mut self, bytes: impl Into<Vec<u8>>) -> Response {
+        self.body = ResponseBody::Bytes(bytes.into());
+        self
+    }
+
+    /// Adds a header; one of the same name stays, but `content-type` is replaced.
+    ///
+    /// # Panics
+    ///
+    /// When the name or the value is none that HTTP can carry, such as one with a line break.
+    /// For untrusted text use [`try_header`](Self::try_header).
+    #[track_caller]
+    pub fn header(self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Response {
+        match self.try_header(name, value) {
+            Ok(response) => response,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Adds a header, as [`header`](Self::header) does.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeader`] when the name or the value is none that HTTP can carry.
+    pub fn try_header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Result<Response, InvalidHeader> {
+        let name = name.try_into().map_err(|_| InvalidHeader::Name)?;
+        let value = value.try_into().map_err(|_| InvalidHeader::Value(name.clone()))?;
+        if name == CONTENT_TYPE {
+            self.content_type = Some(value);
+        } else {
+            self.headers.push((name, value));
+        }
+        Ok(self)
+    }
+
+    /// The status.
+    pub fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The first header of this name that was given.
+    pub fn header_value(&self, name: &str) -> Option<&HeaderValue> {
+        let content_type = self.content_type.as_ref().filter(|_| name.eq_ignore_ascii_case("content-type"));
+        content_type.or_else(|| {
+            self.headers.iter().find(|(given, _)| given.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        })
+    }
+
+    /// The headers given, as a map.
+    pub fn to_header_map(&self) -> HeaderMap {
+        let mut map: HeaderMap = self.headers.iter().cloned().fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        });
+        if let Some(content_type) = &self.content_type {
+            map.insert(CONTENT_TYPE, content_type.clone());
+        }
+        map
+    }
+
+    /// The headers as the encoder takes them.
+    pub(crate) fn header_lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let content_type = self.content_type.iter().map(|value| ("content-type", value.as_bytes()));
+        content_type.chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+    }
+
+    pub(crate) fn body_length(&self) -> BodyLength {
+        match &self.body {
+            ResponseBody::Empty | ResponseBody::Sent | ResponseBody::Upgrade(_) => BodyLength::Known(0),
+            ResponseBody::Static(bytes) => BodyLength::Known(bytes.len() as u64),
+            ResponseBody::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
+            ResponseBody::Reader { length, .. } => length.map_or(BodyLength::Unknown, BodyLength::Known),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResponseBody::Empty => f.write_str("Empty"),
+            ResponseBody::Static(bytes) => write!(f, "Static({} bytes)", bytes.len()),
+            ResponseBody::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            ResponseBody::Reader { length, .. } => write!(f, "Reader({length:?})"),
+            ResponseBody::Sent => f.write_str("Sent"),
+            ResponseBody::Upgrade(_) => f.write_str("Upgrade"),
+        }
+    }
+}
+
+/// A header that HTTP cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidHeader {
+    /// The name is no token (RFC 9110 §5.1).
+    Name,
+    /// The value of this header has a byte that no value may have (RFC 9110 §5.5).
+    Value(HeaderName),
+}
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InvalidHeader::Name => f.write_str("response header: the name is no token (RFC 9110 section 5.1)"),
+            InvalidHeader::Value(name) => {
+                write!(f, "response header {name}: the value has a byte that HTTP cannot carry (RFC 9110 section 5.5)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
