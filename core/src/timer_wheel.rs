@@ -37,7 +37,6 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
-use std::iter;
 use std::num::NonZeroU32;
 
 #[cfg(test)]
@@ -102,11 +101,6 @@ impl<T> TimerWheel<T> {
         self.timers.live
     }
 
-    /// Whether no timer is pending.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Adds a timer. A deadline in the past is legal: the timer is due at once, and has its place
     /// among the other due timers by deadline.
     ///
@@ -139,7 +133,7 @@ impl<T> TimerWheel<T> {
     /// It is the exact next deadline, unless a timer with that deadline was cancelled while it was
     /// in a slot. Then it can be too early, but within the same slot's span, and calling
     /// [`expire`](Self::expire) at that time makes it exact: such a cancel costs one idle wake-up
-    /// at most. Within the tick of the latest call to `expire` it is always exact.
+    /// at most. Within the tick of a time for which `expire` has returned `None` it is always exact.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         if let Some(top) = self.near.peek() {
             return Some(top.deadline);
@@ -164,7 +158,8 @@ impl<T> TimerWheel<T> {
     /// due before its deadline, not by a nanosecond.
     ///
     /// Call it until it returns `None`. A timer inserted between the calls takes part if it is due,
-    /// so a caller that wants to put due timers back must first take out all of them.
+    /// so a caller that wants to put due timers back must first take out all of them. With `u64::MAX`
+    /// it empties the wheel.
     pub(crate) fn expire(&mut self, now: u64) -> Option<(u64, T)> {
         if self.near.is_empty() {
             self.advance(tick_of(now));
@@ -179,18 +174,12 @@ impl<T> TimerWheel<T> {
         Some((due.deadline, value))
     }
 
-    /// Removes all timers, due or not, in the order in which they would expire. Those not taken
-    /// from the iterator stay.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (u64, T)> {
-        iter::from_fn(|| self.expire(u64::MAX))
-    }
-
     /// Moves the wheel to the `target` tick, or to one before it that has timers; these are in
     /// `near` then.
     fn advance(&mut self, target: u64) {
         while self.near.is_empty() {
             let Some((level, slot)) = self.first_occupied() else {
-                // Without timers it may go back, too, as it does after `drain`.
+                // Without timers it may even go back, as it does once all were taken out with `u64::MAX`.
                 self.tick = target;
                 return;
             };
