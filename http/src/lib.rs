@@ -1,8 +1,47 @@
 //! An HTTP/1.1 server for Grapeshot coroutines.
+//!
+//! A handler is a plain function from a request to a response, and blocks as it likes: only its own connection waits.
+//!
+//! ```text
+//!   Server ── accepts ──► connection (coroutine) ──► proto: head, framing, body ──► Request ─┐
+//!      │                     │      ▲                                                    handler
+//!      │                     │      └───────────── proto: response head ◄── Response ────────┘
+//!      └ limits, drain       └ hibernates between requests: no stack, no buffers
+//! ```
+//!
+//! # Invariants
+//!
+//! - Requests of one connection are answered in order, one at a time.
+//! - What the peer sends is bounded in every direction by [`Limits`], all finite by default.
+//! - A message whose framing could be read in two ways is refused and its connection closed (RFC 9112 §6).
+//! - A handler's panic costs its own connection a 500, and nobody anything else.
+//! - An idle connection holds no stack and no buffer.
+//!
+//! # What is absent
+//!
+//! Routing, a client, TLS, HTTP/2 and WebSocket, which are to come; HTTP/0.9, which is not.
+//!
+//! # Reading order
+//!
+//! `server.rs`, `connection.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, then `proto/`.
 #![forbid(unsafe_code)]
 
-pub mod proto;
-
+mod body;
+mod buffer;
+mod connection;
+mod handler;
 mod limits;
+pub mod proto;
+mod request;
+mod response;
+mod server;
+mod writer;
 
-pub use limits::Limits;
+pub use self::body::Body;
+pub use self::handler::{Handler, IntoResponse};
+pub use self::limits::Limits;
+pub use self::request::Request;
+pub use self::response::{InvalidHeader, Response, Upgraded};
+pub use self::server::{LogEntry, Server, ServerHandle};
+pub use self::writer::ResponseWriter;
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};

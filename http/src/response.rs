@@ -38,7 +38,10 @@ pub(crate) enum ResponseBody {
     Empty,
     Static(&'static [u8]),
     Bytes(Vec<u8>),
-    Reader { reader: Box<dyn Read>, length: Option<u64> },
+    Reader {
+        reader: Box<dyn Read>,
+        length: Option<u64>,
+    },
     /// The handler has sent the response itself: see `Request::stream`.
     Sent,
     /// What becomes of the connection after a 101.
@@ -93,6 +96,11 @@ impl Response {
         Response { body, ..Response::new(StatusCode::SWITCHING_PROTOCOLS) }
             .header(http::header::UPGRADE, protocol)
             .header(http::header::CONNECTION, "upgrade")
+    }
+
+    /// Stands for a response that has been sent.
+    pub(crate) fn sent() -> Response {
+        Response { body: ResponseBody::Sent, ..Response::new(StatusCode::OK) }
     }
 
     fn with_type(content_type: HeaderValue, text: std::borrow::Cow<'static, str>) -> Response {

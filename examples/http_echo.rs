@@ -1,0 +1,39 @@
+//! Answers every request, whatever its method and path, with 200 and the request's own body, decoded.
+//!
+//! ```sh
+//! cargo run --release --example http_echo -- --listen 127.0.0.1:8080
+//! curl --data 'round shot' http://127.0.0.1:8080/anything
+//! ```
+//!
+//! It prints the address it listens on, and ends on Ctrl-C when the requests under way are answered.
+#![expect(clippy::print_stdout, reason = "an example talks to its user")]
+
+use std::io;
+use std::process::ExitCode;
+
+use grapeshot::http::{Request, Response, Server, StatusCode};
+
+fn main() -> ExitCode {
+    grapeshot::run(|| {
+        let server = Server::bind(listen_address()?)?;
+        println!("listening on http://{}", server.local_addr()?);
+        server.serve(echo)
+    })
+}
+
+/// Sends the body back as it comes in, so that its size costs no memory.
+fn echo(request: &mut Request<'_>) -> io::Result<Response> {
+    let (body, mut writer) = request.stream(Response::new(StatusCode::OK))?;
+    io::copy(body, &mut writer)?;
+    writer.finish()
+}
+
+/// What follows `--listen`, or any free port.
+fn listen_address() -> io::Result<String> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok("127.0.0.1:0".to_owned()),
+        ["--listen", address] => Ok(address.to_owned()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: http_echo [--listen ADDRESS:PORT]")),
+    }
+}

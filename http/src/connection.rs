@@ -1,0 +1,462 @@
+//! One connection: request after request, on a stack only while there is something to do.
+//!
+//! ```text
+//!           ┌──────────── next request buffered ────────────┐
+//!           ▼                                               │
+//!   ► parse head ─ complete ─► handler ─► respond ─► discard rest of body ─ keep-alive
+//!       │   ▲                                                            └─ close
+//!  part │   │ bytes
+//!       ▼   │
+//!      flush, wait ── nothing for the linger time ──► hibernate (no stack, no buffers) ──► idle limit: close
+//! ```
+//!
+//! # Invariants
+//!
+//! - Requests are answered in order, and one is begun only after the one before is answered and its body is read.
+//! - Responses to pipelined requests are gathered and written before anything is waited for.
+//! - A connection hibernates only when nothing of a request has arrived and everything has been sent.
+
+use std::cell::OnceCell;
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use grapeshot_core::{Direction, Hibernation, Panic, Turn, Unparked, is_cancellation, now, report_panic};
+use grapeshot_net::{TcpStream, WaitLimit};
+use http::StatusCode;
+
+use crate::body::Body;
+use crate::buffer::Buffer;
+use crate::proto::{HeadError, HeadParser, HeadView, Parsed, ReplyTo, RequestHead, ResponseHead, ResponsePlan};
+use crate::request::{Reply, Request};
+use crate::response::{Response, ResponseBody, Upgraded};
+use crate::server::{LogEntry, Shared};
+use crate::writer::{self, GATHERED, Progress};
+
+/// What a connection between two requests waits for, as listings show it.
+pub(crate) const NEXT_REQUEST: &str = "the next request";
+
+/// How long, and for how much, the end of a refused connection is waited for, so that the peer can read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 256 << 10;
+
+/// What a connection needs while it has a stack.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    input: Buffer,
+    more: Buffer,
+    output: Vec<u8>,
+    parser: HeadParser,
+    head: RequestHead,
+}
+
+impl Buffers {
+    pub(crate) fn capacity(&self) -> usize {
+        self.input.capacity() + self.more.capacity() + self.output.capacity()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.input.clear();
+        self.more.clear();
+        self.output.clear();
+        self.parser = HeadParser::new();
+        self.head.clear();
+    }
+}
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+    served: u64,
+}
+
+/// What follows a request.
+enum Next {
+    Request,
+    Close,
+    /// Something may still arrive that nobody will read.
+    CloseGently,
+    Leave(Box<dyn FnOnce(Upgraded)>),
+}
+
+/// Why a connection stops taking turns.
+enum Stop {
+    Idle,
+    Closed,
+    Left(Box<dyn FnOnce(Upgraded)>),
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, shared: Rc<Shared>) -> Box<Connection> {
+        Box::new(Connection { stream, peer, shared, served: 0 })
+    }
+
+    pub(crate) fn first_turn(self: Box<Connection>) -> Turn {
+        // Responses are written whole, so waiting to gather more only delays them. A failure costs speed, not sense.
+        let _ = self.stream.set_nodelay(true);
+        // Not zero unless the limit is, which then acts as no time at all.
+        let patience = self.shared.limits.write_timeout.max(Duration::from_millis(1));
+        let _ = self.stream.set_write_timeout(Some(patience));
+        self.turn()
+    }
+
+    /// Serves what there is, on a stack.
+    fn turn(mut self: Box<Connection>) -> Turn {
+        let mut buffers = self.shared.take_buffers();
+        match self.serve(&mut buffers) {
+            Stop::Idle => {
+                self.shared.give_back_buffers(buffers);
+                self.hibernate()
+            }
+            Stop::Closed => {
+                self.shared.give_back_buffers(buffers);
+                Turn::Done
+            }
+            Stop::Left(then) => {
+                let buffered = buffers.input.unread().to_vec();
+                self.shared.give_back_buffers(buffers);
+                let Connection { stream, .. } = *self;
+                let _ = stream.set_write_timeout(None);
+                then(Upgraded { stream, buffered });
+                Turn::Done
+            }
+        }
+    }
+
+    /// Waits for the next request without a stack.
+    fn hibernate(self: Box<Connection>) -> Turn {
+        let limits = &self.shared.limits;
+        let deadline = now() + limits.idle_timeout.saturating_sub(self.shared.linger);
+        let waiting = Hibernation::until_readable(
+            self,
+            |connection| connection.stream.source(),
+            NEXT_REQUEST,
+            Some(deadline),
+            |connection, unparked| match unparked {
+                Unparked::Woken => connection.turn(),
+                Unparked::TimedOut | Unparked::Refused => Turn::Done,
+            },
+        );
+        // A source that cannot be waited on is closed with its connection.
+        waiting.map_or(Turn::Done, Turn::Wait)
+    }
+
+    fn serve(&mut self, buffers: &mut Buffers) -> Stop {
+        let mut head_began = None;
+        loop {
+            let parsed = buffers.parser.parse(buffers.input.unread(), &self.shared.limits, &mut buffers.head);
+            let next = match parsed {
+                Ok(Parsed::Complete(len)) => {
+                    head_began = None;
+                    self.exchange(buffers, len)
+                }
+                Ok(Parsed::Partial) => match self.read_on(buffers, &mut head_began) {
+                    Ok(stop) => match stop {
+                        None => continue,
+                        Some(stop) => return stop,
+                    },
+                    Err(refusal) => self.refuse(buffers, &refusal),
+                },
+                Err(error) => self.refuse(buffers, &Refusal::of_head(&error)),
+            };
+            match next {
+                Next::Request => {}
+                Next::Leave(then) => return Stop::Left(then),
+                Next::Close => {
+                    let _ = writer::flush(&self.stream, &mut buffers.output);
+                    return Stop::Closed;
+                }
+                Next::CloseGently => {
+                    if writer::flush(&self.stream, &mut buffers.output).is_ok() {
+                        self.farewell(buffers);
+                    }
+                    return Stop::Closed;
+                }
+            }
+        }
+    }
+
+    /// Sends what has been gathered and reads more of a head.
+    fn read_on(&mut self, buffers: &mut Buffers, head_began: &mut Option<Instant>) -> Result<Option<Stop>, Refusal> {
+        if writer::flush(&self.stream, &mut buffers.output).is_err() {
+            return Ok(Some(Stop::Closed));
+        }
+        let limits = &self.shared.limits;
+        let is_idle = buffers.input.is_empty();
+        if is_idle && self.shared.is_draining() {
+            return Ok(Some(Stop::Closed));
+        }
+        let (name, deadline) = if is_idle {
+            (NEXT_REQUEST, now() + self.shared.linger.min(limits.idle_timeout))
+        } else {
+            ("the rest of a request head", *head_began.get_or_insert_with(now) + limits.head_timeout)
+        };
+        match self.read(buffers, name, WaitLimit::At(deadline)) {
+            Ok(0) if is_idle => Ok(Some(Stop::Closed)),
+            Ok(0) => match HeadParser::end_of_stream(buffers.input.unread()) {
+                Ok(()) => Ok(Some(Stop::Closed)),
+                Err(error) => Err(Refusal::of_head(&error)),
+            },
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && is_idle => Ok(Some(Stop::Idle)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Refusal {
+                status: StatusCode::REQUEST_TIMEOUT,
+                why: format!("request head: not complete within {:?}", limits.head_timeout),
+            }),
+            Err(_) => Ok(Some(Stop::Closed)),
+        }
+    }
+
+    fn read(&self, buffers: &mut Buffers, name: &'static str, limit: WaitLimit) -> io::Result<usize> {
+        let most = self.shared.limits.head_bytes.min(crate::Limits::MAX_HEAD_BYTES) + 64;
+        let source = self.stream.source();
+        buffers.input.fill(most, |room| {
+            let size = room.len();
+            let drained = |&read: &usize| 0 < read && read < size;
+            source.attempt(Direction::Read, name, limit, drained, |mut stream| stream.read(room))
+        })
+    }
+
+    /// Answers the request whose head is the first `len` bytes of the input.
+    fn exchange(&mut self, buffers: &mut Buffers, len: usize) -> Next {
+        self.served += 1;
+        let began = self.shared.log.as_ref().map(|_| Instant::now());
+        let Buffers { input, more, output, head, .. } = buffers;
+        if head.expect_continue() && writer::flush(&self.stream, output).is_err() {
+            return Next::Close;
+        }
+        let unread = input.unread();
+        let (head_bytes, leftover) = unread.split_at(len);
+        let mut request = Request {
+            head: HeadView::new(head_bytes, head),
+            peer: self.peer,
+            body: Body::new(&self.stream, &self.shared.limits, head, leftover, more),
+            reply: Reply {
+                stream: &self.stream,
+                output,
+                shared: &self.shared,
+                to: ReplyTo::from(&*head),
+                keep_alive: head.keep_alive() && self.served < self.shared.limits.requests_per_connection,
+                progress: Progress::NotStarted,
+            },
+            uri: OnceCell::new(),
+            headers: OnceCell::new(),
+        };
+        let (response, panicked) = call_handler(&self.shared, &mut request);
+        let mut answered = answer(&mut request, response, panicked);
+        if let Some(entry) = began.map(|began| answered.log_entry(&request, began)) {
+            self.log(&entry);
+        }
+        if matches!(answered.next, Next::Request) && !request.body.is_finished() {
+            answered.next = finish_body(&mut request);
+        }
+        let used = len + leftover.len() - request.body.unused_leftover();
+        if used == unread.len() && !more.is_empty() {
+            input.clear();
+            std::mem::swap(input, more);
+        } else {
+            input.consume(used);
+        }
+        if output.len() >= GATHERED && writer::flush(&self.stream, output).is_err() {
+            return Next::Close;
+        }
+        match answered.next {
+            Next::Leave(_) if writer::flush(&self.stream, output).is_err() => Next::Close,
+            next => next,
+        }
+    }
+
+    /// Answers what is no request that could be handled.
+    fn refuse(&self, buffers: &mut Buffers, refusal: &Refusal) -> Next {
+        let response = refusal.response();
+        let head = response_head(&self.shared, &response, ReplyTo::UNPARSED, false);
+        let date = self.shared.date();
+        let head = ResponseHead { date: Some(&date), ..head };
+        let mut bytes = 0;
+        if head.encode(response.header_lines(), &mut buffers.output).is_ok()
+            && let ResponseBody::Bytes(body) = &response.body
+        {
+            buffers.output.extend_from_slice(body);
+            bytes = body.len() as u64;
+        }
+        drop(date);
+        self.log(&LogEntry {
+            peer: self.peer,
+            request: None,
+            status: refusal.status,
+            body_bytes: bytes,
+            elapsed: Duration::ZERO,
+            refused: Some(&refusal.why),
+        });
+        Next::CloseGently
+    }
+
+    fn log(&self, entry: &LogEntry<'_>) {
+        if let Some(log) = &self.shared.log {
+            log(entry);
+        }
+    }
+
+    /// Lets the peer read the last response before the connection goes.
+    ///
+    /// Closing with unread input makes the kernel send a reset, which may overtake the response (RFC 9112 §9.6).
+    fn farewell(&self, buffers: &mut Buffers) {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = now() + FAREWELL;
+        let mut seen = 0;
+        while seen < FAREWELL_BYTES {
+            buffers.input.clear();
+            match self.read(buffers, "the peer to close", WaitLimit::At(deadline)) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => seen += read,
+            }
+        }
+    }
+}
+
+/// Runs the handler; a panic becomes 500, reported.
+fn call_handler(shared: &Shared, request: &mut Request<'_>) -> (Response, bool) {
+    match panic::catch_unwind(AssertUnwindSafe(|| shared.handler.handle(request))) {
+        Ok(response) => (response, false),
+        Err(payload) if is_cancellation(&*payload) => panic::resume_unwind(payload),
+        Err(payload) => {
+            report_panic(&Panic::from_payload(payload));
+            (Refusal::internal().response(), true)
+        }
+    }
+}
+
+/// A response that has been written, as far as it could be.
+struct Answered {
+    status: StatusCode,
+    bytes: u64,
+    refused: Option<String>,
+    next: Next,
+}
+
+impl Answered {
+    fn broken(status: StatusCode) -> Answered {
+        Answered { status, bytes: 0, refused: None, next: Next::Close }
+    }
+
+    fn log_entry<'a>(&'a self, request: &Request<'a>, began: Instant) -> LogEntry<'a> {
+        LogEntry {
+            peer: request.peer,
+            request: Some((request.method(), request.target())),
+            status: self.status,
+            body_bytes: self.bytes,
+            elapsed: began.elapsed(),
+            refused: self.refused.as_deref(),
+        }
+    }
+}
+
+/// Sends the handler's response, or what has to be sent instead.
+fn answer(request: &mut Request<'_>, response: Response, panicked: bool) -> Answered {
+    match request.reply.progress {
+        Progress::NotStarted => {}
+        Progress::Finished { plan, bytes } if !panicked => {
+            return Answered { status: response.status, bytes, refused: None, next: after(plan) };
+        }
+        // Half a response is out: the only way left to tell the peer is to break off.
+        Progress::Finished { .. } | Progress::Streaming(_) => return Answered::broken(response.status),
+    }
+    if let Some((status, why)) = request.body.failure() {
+        let Some(status) = status else { return Answered::broken(StatusCode::BAD_REQUEST) };
+        let refusal = Refusal { status, why: why.to_owned() };
+        let answered = write_response(request, refusal.response(), false);
+        return Answered { refused: Some(refusal.why), next: Next::CloseGently, ..answered };
+    }
+    let leaves = matches!(response.body, ResponseBody::Upgrade(_));
+    if matches!(response.body, ResponseBody::Sent) || (leaves && !request.offers_upgrade()) {
+        return write_response(request, Refusal::internal().response(), false);
+    }
+    let keep_alive = request.reply.keep_alive && !panicked && !request.body.is_uninvited();
+    write_response(request, response, keep_alive)
+}
+
+fn write_response(request: &mut Request<'_>, mut response: Response, keep_alive: bool) -> Answered {
+    let reply = &mut request.reply;
+    let status = response.status;
+    let plan = {
+        let head = response_head(reply.shared, &response, reply.to, keep_alive);
+        let date = reply.shared.date();
+        ResponseHead { date: Some(&date), ..head }.encode(response.header_lines(), reply.output)
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => {
+            grapeshot_core::print_stderr(&format!("http: a handler's response cannot be sent: {error}"));
+            return write_response(request, Refusal::internal().response(), false);
+        }
+    };
+    match writer::send_body(reply.stream, reply.output, &mut response.body, plan.framing) {
+        Ok(bytes) => {
+            let next = match response.body {
+                ResponseBody::Upgrade(then) => Next::Leave(then),
+                _ => after(plan),
+            };
+            let gently = matches!(next, Next::Close) && !request.body.is_finished();
+            Answered { status, bytes, refused: None, next: if gently { Next::CloseGently } else { next } }
+        }
+        Err(_) => {
+            // What is gathered must not reach the peer as if it were whole.
+            reply.output.clear();
+            Answered::broken(status)
+        }
+    }
+}
+
+fn response_head<'a>(shared: &'a Shared, response: &Response, to: ReplyTo, keep_alive: bool) -> ResponseHead<'a> {
+    ResponseHead {
+        status: response.status,
+        reply_to: to,
+        body: response.body_length(),
+        keep_alive: keep_alive && !shared.is_draining(),
+        date: None,
+        server: shared.server_name(),
+    }
+}
+
+fn after(plan: ResponsePlan) -> Next {
+    if plan.keep_alive { Next::Request } else { Next::Close }
+}
+
+/// Reads the rest of a body nobody wanted, if it is short enough.
+fn finish_body(request: &mut Request<'_>) -> Next {
+    if request.body.is_uninvited() || writer::flush(request.reply.stream, request.reply.output).is_err() {
+        return Next::CloseGently;
+    }
+    let most = request.reply.shared.limits.discard_bytes;
+    if request.body.remaining().is_none_or(|left| left <= most) && request.body.discard(most) {
+        Next::Request
+    } else {
+        Next::CloseGently
+    }
+}
+
+/// Why a request is not handled.
+struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refusal {
+    fn of_head(error: &HeadError) -> Refusal {
+        Refusal { status: error.status(), why: error.to_string() }
+    }
+
+    fn internal() -> Refusal {
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, why: "the server failed to answer".to_owned() }
+    }
+
+    fn response(&self) -> Response {
+        let reason = self.status.canonical_reason().unwrap_or("Error");
+        Response::text(format!("{} {reason}: {}\n", self.status.as_u16(), self.why)).status(self.status)
+    }
+}

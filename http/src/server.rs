@@ -1,0 +1,339 @@
+//! The server: accepts connections, watches over them, and lets them finish when it ends.
+//!
+//! ```text
+//!   serve ─► accept ─► connection (a member of the server's group) ─► requests …
+//!     │ cancelled, or drained
+//!     ▼
+//!   stop listening ─► close idle connections ─► wait for the rest, up to the deadline ─► cancel what is left
+//! ```
+
+use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use grapeshot_core::{Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit};
+use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
+use http::StatusCode;
+
+use crate::Limits;
+use crate::connection::{Buffers, Connection, NEXT_REQUEST};
+use crate::handler::Handler;
+use crate::proto::DateCache;
+
+/// How many sets of buffers are kept for connections that wake.
+const SPARE_BUFFERS: usize = 64;
+
+/// A buffer that has grown beyond this is not kept.
+const LARGEST_SPARE: usize = 64 << 10;
+
+/// An HTTP/1.1 server.
+///
+/// All limits are on by default: see [`Limits`].
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use grapeshot_core::{spawn, test};
+/// use grapeshot_http::{Response, Server};
+/// use grapeshot_net::TcpStream;
+///
+/// test::run(|| {
+///     let server = Server::bind("127.0.0.1:0").unwrap();
+///     let address = server.local_addr().unwrap();
+///     spawn(move || server.serve(|request: &mut grapeshot_http::Request<'_>| Response::text(request.path().to_owned())));
+///
+///     let mut stream = TcpStream::connect(address).unwrap();
+///     stream.write_all(b"GET /hello HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer).unwrap();
+///     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+///     assert!(answer.ends_with("\r\n\r\n/hello"));
+/// });
+/// ```
+pub struct Server {
+    listener: TcpListener,
+    limits: Limits,
+    name: Option<&'static str>,
+    linger: Duration,
+    log: Option<Log>,
+    control: Rc<Control>,
+}
+
+type Log = Box<dyn Fn(&LogEntry<'_>)>;
+
+impl Server {
+    /// Listens on an address, such as `"127.0.0.1:8080"`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpListener::bind`].
+    pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
+        TcpListener::bind(addresses).map(Server::from_listener)
+    }
+
+    /// Serves a listener made elsewhere.
+    pub fn from_listener(listener: TcpListener) -> Server {
+        Server {
+            listener,
+            limits: Limits::default(),
+            name: Some("grapeshot"),
+            linger: Duration::from_millis(200),
+            log: None,
+            control: Rc::default(),
+        }
+    }
+
+    /// Sets the limits.
+    pub fn limits(mut self, limits: Limits) -> Server {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the `server` header of responses, which is `grapeshot`; `None` sends none.
+    ///
+    /// # Panics
+    ///
+    /// When it is no header value.
+    pub fn name(mut self, name: Option<&'static str>) -> Server {
+        let is_value = |name| http::HeaderValue::from_str(name).is_ok();
+        assert!(name.is_none_or(is_value), "the server's name is no header value");
+        self.name = name;
+        self
+    }
+
+    /// Sets how long a connection keeps its stack after a response, in case the next request follows at once.
+    ///
+    /// 200 ms unless set. A connection without a stack costs less than a kilobyte, and a microsecond when it wakes.
+    pub fn linger(mut self, linger: Duration) -> Server {
+        self.linger = linger;
+        self
+    }
+
+    /// Calls `log` after every response (HTTP-10). It must not wait.
+    pub fn log(mut self, log: impl Fn(&LogEntry<'_>) + 'static) -> Server {
+        self.log = Some(Box::new(log));
+        self
+    }
+
+    /// The address listened on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A way to end the server from another coroutine.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { control: self.control.clone() }
+    }
+
+    /// Serves connections until it is drained or cancelled.
+    ///
+    /// Either way it stops listening, closes idle connections, and gives the others up to
+    /// [`Limits::drain_timeout`] to finish their request; leaving `run`, on SIGINT for one, does the same.
+    ///
+    /// # Errors
+    ///
+    /// When the listener fails in a way that time does not heal.
+    ///
+    /// # Cancellation
+    ///
+    /// Drains, and then unwinds.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine.
+    pub fn serve(self, handler: impl Handler) -> io::Result<()> {
+        let Server { listener, limits, name, linger, log, control } = self;
+        let shared = Rc::new(Shared {
+            handler: Box::new(handler),
+            limits,
+            name,
+            linger,
+            log,
+            draining: Cell::new(false),
+            date: RefCell::new(DateCache::new()),
+            date_expires: Cell::new(None),
+            spare: RefCell::default(),
+        });
+        let group = Group::new();
+        let ended =
+            panic::catch_unwind(AssertUnwindSafe(|| accept_until_drained(&listener, &group, &shared, &control)));
+        listener.close();
+        drop(listener);
+        // Cancellation is held back while the connections finish; it takes effect again after the shield.
+        let drained = shield(None, || drain(&group, &shared));
+        debug_assert!(drained.is_ok(), "a shield without a limit does not time out");
+        control.ended.set(true);
+        control.finished.wake_all();
+        match ended {
+            Ok(result) => result,
+            Err(payload) => panic::resume_unwind(payload),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).field("limits", &self.limits).finish()
+    }
+}
+
+/// Accepts connections, as many as the limit allows, until somebody asks for a drain.
+fn accept_until_drained(
+    listener: &TcpListener,
+    group: &Group,
+    shared: &Rc<Shared>,
+    control: &Control,
+) -> io::Result<()> {
+    if control.asked.get() {
+        return Ok(());
+    }
+    let accepting = with_time_limit(Duration::MAX, |until_drained| {
+        control.accepting.replace(Some(until_drained.clone()));
+        loop {
+            group.wait_below(shared.limits.connections.max(1), None);
+            let (stream, peer) = listener.accept()?;
+            begin_connection(group, shared, stream, peer);
+        }
+    });
+    control.accepting.replace(None);
+    // The limit passes only when somebody sets it to zero.
+    accepting.unwrap_or(Ok(()))
+}
+
+fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr) {
+    let connection = Connection::new(stream, peer, shared.clone());
+    let builder = Builder::new().name(format!("http {peer}"));
+    if let Err(error) = group.spawn_turns(builder, move || connection.first_turn()) {
+        print_stderr(&format!("http: the connection of {peer} was dropped: {error}"));
+    }
+}
+
+/// Lets the connections finish, and cancels those that do not in time.
+fn drain(group: &Group, shared: &Shared) {
+    shared.draining.set(true);
+    group.members().iter().filter(|member| waits_for_a_request(&member.info())).for_each(|member| member.cancel());
+    if !group.wait_empty(Some(now() + shared.limits.drain_timeout)) {
+        group.cancel_all();
+        group.wait_empty(None);
+    }
+}
+
+fn waits_for_a_request(info: &grapeshot_core::CoroutineInfo) -> bool {
+    matches!(info.state, State::Parked | State::Hibernating)
+        && matches!(info.reason, Some(Reason::Io { operation: NEXT_REQUEST, .. }))
+}
+
+/// What the server and its handles share.
+#[derive(Default)]
+struct Control {
+    asked: Cell<bool>,
+    ended: Cell<bool>,
+    /// The limit on the accept loop: it has none until a drain is asked for.
+    accepting: RefCell<Option<TimeLimit>>,
+    finished: WaitQueue,
+}
+
+/// Ends a server from another coroutine.
+#[derive(Clone)]
+pub struct ServerHandle {
+    control: Rc<Control>,
+}
+
+impl ServerHandle {
+    /// Asks the server to drain; `serve` returns when it has. Never suspends.
+    pub fn drain(&self) {
+        self.control.asked.set(true);
+        if let Some(accepting) = &*self.control.accepting.borrow() {
+            accepting.change(Duration::ZERO);
+        }
+    }
+
+    /// Waits until `serve` is over.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds.
+    pub fn wait(&self) {
+        while !self.control.ended.get() && self.control.finished.wait(Reason::Other("a server to finish")) {}
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle").field("ended", &self.control.ended.get()).finish()
+    }
+}
+
+/// One response, for a log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LogEntry<'a> {
+    /// Whom it went to.
+    pub peer: SocketAddr,
+    /// The request's method and target; `None` when the request could not be parsed.
+    pub request: Option<(&'a str, &'a str)>,
+    /// The response's status.
+    pub status: StatusCode,
+    /// The bytes of the response's body.
+    pub body_bytes: u64,
+    /// From the parsed head to the end of the response.
+    pub elapsed: Duration,
+    /// Why the request was refused, if it was.
+    pub refused: Option<&'a str>,
+}
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) limits: Limits,
+    pub(crate) linger: Duration,
+    pub(crate) log: Option<Log>,
+    name: Option<&'static str>,
+    draining: Cell<bool>,
+    date: RefCell<DateCache>,
+    date_expires: Cell<Option<Instant>>,
+    spare: RefCell<Vec<Box<Buffers>>>,
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(crate) fn server_name(&self) -> Option<&'static str> {
+        self.name
+    }
+
+    /// The `date` header, rendered anew when the second is over.
+    pub(crate) fn date(&self) -> Ref<'_, DateCache> {
+        let now = now();
+        if self.date_expires.get().is_none_or(|expires| now >= expires) {
+            let time = SystemTime::now();
+            let into_second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+            self.date.borrow_mut().update(time);
+            self.date_expires.set(Some(now + Duration::from_nanos(u64::from(1_000_000_000 - into_second))));
+        }
+        self.date.borrow()
+    }
+
+    pub(crate) fn take_buffers(&self) -> Box<Buffers> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back_buffers(&self, mut buffers: Box<Buffers>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_BUFFERS && buffers.capacity() <= LARGEST_SPARE {
+            buffers.clear();
+            spare.push(buffers);
+        }
+    }
+}
