@@ -2,10 +2,12 @@
 //! they arrive, and the fast path and the grammar written out agree on what is a head.
 
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{
+    ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_assert_ne, prop_oneof, proptest,
+};
 use proptest::sample::{Index, select};
 
-use super::*;
+use super::{HeadError, Limits, Parsed, decode_cut, decode_with, parse_cut, parse_with};
 use crate::proto::diagnose::find_head_fault;
 use crate::proto::{HeadView, SyntaxFault};
 

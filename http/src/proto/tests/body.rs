@@ -1,6 +1,6 @@
 //! Bodies of any framing.
 
-use super::*;
+use super::{BodyError, Limits, Step};
 use crate::proto::{BodyDecoder, BodyFraming};
 
 fn decoder(framing: BodyFraming) -> BodyDecoder {

@@ -1,6 +1,6 @@
 //! The states `Data`, `DataCr` and `DataLf`, and whole bodies: RFC 9112 section 7.1.
 
-use super::*;
+use super::{BodyError, ChunkedDecoder, Limits, Step, body_refusal, decode, decode_cut, decode_with};
 
 /// Bodies as clients send them, and the corners of the grammar, with what they decode to.
 const GOOD: &[(&str, &str)] = &[

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
-use super::*;
+use super::{Limits, decode_cut};
 use crate::proto::ChunkEncoder;
 
 #[test]

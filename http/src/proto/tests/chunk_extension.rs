@@ -1,6 +1,6 @@
 //! The states `Padding` and `Extension`: RFC 9112 section 7.1.1.
 
-use super::*;
+use super::{BodyError, ChunkedDecoder, Limits, body_of, body_refusal, decode, decode_with};
 
 /// RFC 9112 section 7.1.1: a recipient MUST ignore unrecognized chunk extensions.
 #[test]

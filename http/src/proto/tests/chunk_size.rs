@@ -1,6 +1,6 @@
 //! The state `Size`: RFC 9112 section 7.1.
 
-use super::*;
+use super::{BodyError, Limits, body_of, body_refusal, decode_with};
 
 #[test]
 fn a_size_is_hexadecimal_in_either_case() {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::*;
+use super::{BodyError, HeadError};
 use crate::proto::{ResponseError, SyntaxFault, TargetFault};
 
 #[test]

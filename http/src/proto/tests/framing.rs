@@ -1,7 +1,7 @@
 //! Where a body ends and whether the connection goes on: the table of request-smuggling vectors,
 //! each with the section that refuses it.
 
-use super::*;
+use super::{HeadError, Limits, head_of, parse_with, refusal, refusal_with, with_header};
 use crate::proto::BodyFraming;
 
 /// Where the header given to `with_header` starts.

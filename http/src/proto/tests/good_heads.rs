@@ -1,6 +1,6 @@
 //! Good request heads, in every way their bytes can arrive.
 
-use super::*;
+use super::{HeadError, HeadParser, Limits, Parsed, RequestHead, head_of, parse_cut, parse_with, refusal};
 use crate::proto::{BodyFraming, HeadView};
 
 /// Requests as clients send them, and the corners of the grammar.

@@ -1,6 +1,6 @@
 //! The limits on a head, each reached exactly and passed by one.
 
-use super::*;
+use super::{HeadError, HeadParser, Limits, Parsed, RequestHead, parse_with, refusal, refusal_with};
 
 /// A head of exactly `len` bytes.
 fn head_of_len(len: usize) -> String {

@@ -1,6 +1,6 @@
 //! Header lines: RFC 9112 section 5.
 
-use super::*;
+use super::{HeadError, Limits, Parsed, head_of, parse_with, refusal, with_header};
 use crate::proto::{HeadView, SyntaxFault};
 
 /// Where the line given to `with_header` starts.

@@ -1,6 +1,6 @@
 //! The `Host` header: RFC 9112 section 3.2, RFC 9110 section 7.2.
 
-use super::*;
+use super::{HeadError, head_of, refusal};
 
 fn request(host_lines: &str) -> String {
     format!("GET / HTTP/1.1\r\n{host_lines}\r\n")
@@ -85,7 +85,7 @@ fn names_addresses_and_ports_are_hosts() {
     for host in hosts {
         let text = request(&format!("Host: {host}\r\n"));
         let head = head_of(&text);
-        assert_eq!(super::super::HeadView::new(text.as_bytes(), &head).authority(), host);
+        assert_eq!(crate::proto::HeadView::new(text.as_bytes(), &head).authority(), host);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The request line: RFC 9112 section 3.
 
-use super::*;
+use super::{HeadError, HeadParser, Limits, Parsed, head_of, parse_with, refusal, refusal_with};
 use crate::proto::{HeadView, SyntaxFault, Version};
 
 fn fault(text: &str) -> (usize, SyntaxFault) {

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 
-use super::*;
+use super::head_of;
 use crate::proto::{BodyLength, CONTINUE, DateCache, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan, Version};
 
 /// A head for a request that asked for nothing special.

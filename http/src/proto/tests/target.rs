@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::*;
+use super::{HeadError, Limits, head_of, parse_with, refusal};
 use crate::proto::{HeadView, TargetFault, TargetForm};
 
 fn request(method: &str, target: &str) -> String {

@@ -1,6 +1,6 @@
 //! The state `Trailers`: RFC 9112 section 7.1.2, RFC 9110 section 6.5.
 
-use super::*;
+use super::{BodyError, ChunkedDecoder, Limits, Step, body_refusal, decode_with};
 use crate::proto::SyntaxFault;
 
 /// Offset of the trailer section in `with_trailers`.

@@ -5,7 +5,7 @@
 //! accept) is for the half that moves bytes.
 
 use super::response::{encode, head};
-use super::*;
+use super::{HeadError, Limits, body_of, body_refusal, head_of, parse_with, refusal, with_header};
 use crate::proto::{BodyLength, CONTINUE, ChunkEncoder, MethodKind, ReplyTo, ResponseFraming, ResponseHead};
 
 /// "Empty chunked body emits two terminators."

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, Version};
 
-use super::*;
+use super::head_of;
 use crate::proto::HeadView;
 
 const REQUEST: &str = "PATCH /a?b HTTP/1.1\r\nhost: h\r\nX-Two: 1\r\nAccept: x\r\nx-tWO: 2\r\n\r\n";
