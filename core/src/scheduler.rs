@@ -142,15 +142,16 @@ impl fmt::Display for NotInRuntime {
 
 impl std::error::Error for NotInRuntime {}
 
-/// Reaches the thread's scheduler; `None` when there is none. `f` must not switch.
+/// Reaches the thread's scheduler; `None` when there is none. `f` must not switch, nor run code of the user's.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
-    CURRENT.with_borrow(|current| current.as_deref().map(f))
+    // It fails in the destructors of other thread-local variables, when the runtime is gone as well.
+    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
 }
 
 /// The thread's scheduler, for callers that may switch.
 pub(crate) fn current() -> Option<Rc<Scheduler>> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// The thread's scheduler, seen from inside a coroutine.
