@@ -27,13 +27,8 @@ const TOOLS: &[&str] = &["grapeshot-harness", "xtask"];
 const HARNESS: &str = "grapeshot-harness";
 
 /// The only files with unsafe code; another one is a change of design.
-const UNSAFE_FILES: &[&str] = &[
-    "core/src/coroutine.rs",
-    "core/src/stack.rs",
-    "core/src/scope.rs",
-    "core/src/fault.rs",
-    "core/src/watchdog.rs",
-];
+const UNSAFE_FILES: &[&str] =
+    &["core/src/coroutine.rs", "core/src/stack.rs", "core/src/scope.rs", "core/src/fault.rs", "core/src/watchdog.rs"];
 
 /// Crates that turn bytes into values and back, and the types they share.
 const CODECS: &[&str] = &["http", "httparse", "httpdate", "memchr"];
@@ -70,10 +65,7 @@ fn dependencies_point_down() {
     let mut wrong = Vec::new();
     for package in packages() {
         if TOOLS.contains(&package.name.as_str()) {
-            wrong.extend(
-                ours(&package, "")
-                    .map(|name| format!("the tool {} depends on {name}", package.name)),
-            );
+            wrong.extend(ours(&package, "").map(|name| format!("the tool {} depends on {name}", package.name)));
             continue;
         }
         let Some(own_layer) = layer(&package.name) else {
@@ -100,10 +92,7 @@ fn unsafe_code_is_in_its_few_files() {
     for path in rust_files() {
         let listed = UNSAFE_FILES.iter().any(|listed| path == Path::new(listed));
         let code = code::code_only(&read(&path));
-        let lines = code
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| has_word(line, "unsafe"));
+        let lines = code.lines().enumerate().filter(|(_, line)| has_word(line, "unsafe"));
         if !listed {
             wrong.extend(lines.map(|(index, _)| format!("{}:{}", path.display(), index + 1)));
         }
@@ -114,15 +103,10 @@ fn unsafe_code_is_in_its_few_files() {
 #[test]
 fn every_crate_but_core_forbids_unsafe_code() {
     let mut wrong = Vec::new();
-    for package in packages()
-        .iter()
-        .filter(|package| package.name != "grapeshot-core")
-    {
+    for package in packages().iter().filter(|package| package.name != "grapeshot-core") {
         for name in ["src/lib.rs", "src/main.rs"] {
             let path = package.folder.join(name);
-            if full(&path).exists()
-                && !code::code_only(&read(&path)).contains("#![forbid(unsafe_code)]")
-            {
+            if full(&path).exists() && !code::code_only(&read(&path)).contains("#![forbid(unsafe_code)]") {
                 wrong.push(path.display().to_string());
             }
         }
@@ -147,11 +131,7 @@ fn readme_lists_every_example() {
         let Some(name) = name.and_then(|name| name.to_str()) else {
             continue;
         };
-        let mentions = [
-            format!("`{name}`"),
-            format!("examples/{name}"),
-            format!("--example {name}"),
-        ];
+        let mentions = [format!("`{name}`"), format!("examples/{name}"), format!("--example {name}")];
         if !mentions.iter().any(|mention| has_word(&readme, mention)) {
             missing.push(name.to_owned());
         }
@@ -161,10 +141,7 @@ fn readme_lists_every_example() {
 
 #[test]
 fn proto_halves_do_no_io() {
-    let proto: Vec<PathBuf> = rust_files()
-        .into_iter()
-        .filter(|path| is_proto(path))
-        .collect();
+    let proto: Vec<PathBuf> = rust_files().into_iter().filter(|path| is_proto(path)).collect();
     assert!(!proto.is_empty(), "there is a half without I/O");
     let mut wrong = Vec::new();
     for path in &proto {
@@ -174,10 +151,7 @@ fn proto_halves_do_no_io() {
                 wrong.push(format!("{}: use {used}", path.display()));
             }
         }
-        for reaching in REACHES_OUT
-            .iter()
-            .chain(&["grapeshot_core", "grapeshot_net", "mio::"])
-        {
+        for reaching in REACHES_OUT.iter().chain(&["grapeshot_core", "grapeshot_net", "mio::"]) {
             if code.contains(reaching) {
                 wrong.push(format!("{}: {reaching}", path.display()));
             }
@@ -202,9 +176,7 @@ fn no_package_comes_in_two_versions() {
     }
     for (name, reason) in DUPLICATES {
         if versions.get(name).is_none_or(|&count| count < 2) {
-            wrong.push(format!(
-                "{name} is allowed several versions ({reason}) and has one"
-            ));
+            wrong.push(format!("{name} is allowed several versions ({reason}) and has one"));
         }
     }
     assert_none("packages in several versions", &wrong);
@@ -223,8 +195,7 @@ fn the_manifest_reader_sees_every_way_to_write_a_dependency() {
 
 #[test]
 fn the_import_reader_unfolds_groups() {
-    let code =
-        "use a::{b::{self, c as d}, e::*};\npub(crate) use f;\nfn g() -> impl H + use<'a> {}\n";
+    let code = "use a::{b::{self, c as d}, e::*};\npub(crate) use f;\nfn g() -> impl H + use<'a> {}\n";
     assert_eq!(use_paths(code), ["a::b::self", "a::b::c", "a::e::*", "f"]);
 }
 
@@ -243,42 +214,22 @@ fn ours<'a>(package: &'a Package, kind: &str) -> impl Iterator<Item = &'a str> {
         "" => vec!["dependencies".to_owned(), "build-dependencies".to_owned()],
         kind => vec![format!("{kind}dependencies")],
     };
-    let names = tables
-        .into_iter()
-        .filter_map(|table| package.dependencies.get(&table))
-        .flatten();
-    names
-        .map(String::as_str)
-        .filter(|name| layer(name).is_some() || TOOLS.contains(name))
+    let names = tables.into_iter().filter_map(|table| package.dependencies.get(&table)).flatten();
+    names.map(String::as_str).filter(|name| layer(name).is_some() || TOOLS.contains(name))
 }
 
 fn packages() -> Vec<Package> {
     let root = read(Path::new("Cargo.toml"));
-    let members = root
-        .lines()
-        .find_map(|line| line.strip_prefix("members = "));
+    let members = root.lines().find_map(|line| line.strip_prefix("members = "));
     let members = members.unwrap_or_default().split('"').skip(1).step_by(2);
-    let folders: Vec<PathBuf> = std::iter::once("")
-        .chain(members)
-        .map(PathBuf::from)
-        .collect();
-    assert!(
-        folders.len() > 1,
-        "the workspace's members stand in one line of Cargo.toml"
-    );
-    folders
-        .into_iter()
-        .map(|folder| package(folder.clone(), &read(&folder.join("Cargo.toml"))))
-        .collect()
+    let folders: Vec<PathBuf> = std::iter::once("").chain(members).map(PathBuf::from).collect();
+    assert!(folders.len() > 1, "the workspace's members stand in one line of Cargo.toml");
+    folders.into_iter().map(|folder| package(folder.clone(), &read(&folder.join("Cargo.toml")))).collect()
 }
 
 /// As much of TOML as our manifests use: a table's name or `name = value` per line.
 fn package(folder: PathBuf, manifest: &str) -> Package {
-    let mut package = Package {
-        folder,
-        name: String::new(),
-        dependencies: BTreeMap::new(),
-    };
+    let mut package = Package { folder, name: String::new(), dependencies: BTreeMap::new() };
     let mut table = String::new();
     for line in manifest.lines() {
         let line = line.split(" #").next().unwrap_or_default().trim();
@@ -288,26 +239,18 @@ fn package(folder: PathBuf, manifest: &str) -> Package {
                 table.clear(); // Only the versions that members may ask for.
             }
             // `[dependencies.name]` is a table for one dependency.
-            if let Some((kind, name)) = table
-                .rsplit_once('.')
-                .filter(|(kind, _)| kind.ends_with("dependencies"))
-            {
+            if let Some((kind, name)) = table.rsplit_once('.').filter(|(kind, _)| kind.ends_with("dependencies")) {
                 add(&mut package, kind, name);
             }
             continue;
         }
-        let Some((key, value)) = line
-            .split_once('=')
-            .map(|(key, value)| (key.trim(), value.trim()))
-        else {
+        let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
             continue;
         };
         if table == "package" && key == "name" {
             package.name = value.trim_matches('"').to_owned();
         } else if table.ends_with("dependencies") {
-            let renamed = value
-                .split_once("package = \"")
-                .and_then(|(_, rest)| rest.split('"').next());
+            let renamed = value.split_once("package = \"").and_then(|(_, rest)| rest.split('"').next());
             let name = renamed.unwrap_or(key.split('.').next().unwrap_or(key).trim_matches('"'));
             add(&mut package, &table, name);
         }
@@ -318,11 +261,7 @@ fn package(folder: PathBuf, manifest: &str) -> Package {
 fn add(package: &mut Package, table: &str, name: &str) {
     // `target.'cfg(…)'.dependencies` counts as `dependencies`.
     let kind = table.rsplit('.').next().unwrap_or(table);
-    package
-        .dependencies
-        .entry(kind.to_owned())
-        .or_default()
-        .push(name.to_owned());
+    package.dependencies.entry(kind.to_owned()).or_default().push(name.to_owned());
 }
 
 fn is_proto(path: &Path) -> bool {
@@ -333,9 +272,7 @@ fn is_proto(path: &Path) -> bool {
 fn is_pure(used: &str, proto: &[PathBuf]) -> bool {
     let first = used.split("::").next().unwrap_or(used);
     match first {
-        "std" => !REACHES_OUT
-            .iter()
-            .any(|reaching| used.starts_with(reaching)),
+        "std" => !REACHES_OUT.iter().any(|reaching| used.starts_with(reaching)),
         "core" | "alloc" | "self" | "super" => true,
         "crate" => PLAIN_DATA.iter().any(|plain| has_word(used, plain)),
         // Makes the values that the tests feed in.
@@ -343,9 +280,7 @@ fn is_pure(used: &str, proto: &[PathBuf]) -> bool {
         codec if CODECS.contains(&codec) => true,
         // A module beside or below this one, or the variants of an enum.
         other => {
-            proto
-                .iter()
-                .any(|path| path.file_stem().is_some_and(|stem| stem == other))
+            proto.iter().any(|path| path.file_stem().is_some_and(|stem| stem == other))
                 || other.starts_with(char::is_uppercase)
         }
     }
@@ -358,10 +293,7 @@ fn use_paths(code: &str) -> Vec<String> {
         if code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
             continue;
         }
-        let tree = code[start + "use ".len()..]
-            .split(';')
-            .next()
-            .unwrap_or_default();
+        let tree = code[start + "use ".len()..].split(';').next().unwrap_or_default();
         unfold("", tree.trim(), &mut paths);
     }
     paths
@@ -388,23 +320,17 @@ fn unfold(prefix: &str, tree: &str, paths: &mut Vec<String>) {
 /// Whether `word` stands in `text` with nothing that continues it on either side.
 fn has_word(text: &str, word: &str) -> bool {
     let continues = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(word).any(|(at, _)| {
-        !continues(text[..at].chars().next_back())
-            && !continues(text[at + word.len()..].chars().next())
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !continues(text[..at].chars().next_back()) && !continues(text[at + word.len()..].chars().next()))
 }
 
 /// The Rust files of the workspace; the benchmarks are a workspace of their own.
 fn rust_files() -> Vec<PathBuf> {
-    files()
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
+    files().into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 fn files() -> Vec<PathBuf> {
-    let mut files = tree::files(&full(Path::new("")))
-        .unwrap_or_else(|cause| panic!("cannot list the source: {cause}"));
+    let mut files = tree::files(&full(Path::new(""))).unwrap_or_else(|cause| panic!("cannot list the source: {cause}"));
     files.retain(|path| !path.starts_with("bench"));
     files
 }

@@ -20,53 +20,20 @@ pub(crate) struct Check {
 /// All but the checks that need a release build.
 pub(crate) fn quick() -> Vec<Check> {
     vec![
-        Check {
-            title: "peers",
-            run: peers::install,
-        },
-        Check {
-            title: "format",
-            run: || cargo(&["fmt", "--all", "--check"]),
-        },
-        Check {
-            title: "tidy",
-            run: tidy::run,
-        },
-        Check {
-            title: "clippy",
-            run: || {
-                cargo(&[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ])
-            },
-        },
-        Check {
-            title: "tests and doc tests",
-            run: test,
-        },
-        Check {
-            title: "docs",
-            run: document,
-        },
+        Check { title: "peers", run: peers::install },
+        Check { title: "format", run: || cargo(&["fmt", "--all", "--check"]) },
+        Check { title: "tidy", run: tidy::run },
+        Check { title: "clippy", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]) },
+        Check { title: "tests and doc tests", run: test },
+        Check { title: "docs", run: document },
     ]
 }
 
 /// Every check.
 pub(crate) fn all() -> Vec<Check> {
     let mut checks = quick();
-    checks.push(Check {
-        title: "examples, in release",
-        run: || cargo(&["build", "--release", "--examples"]),
-    });
-    checks.push(Check {
-        title: "self-test of quickstart",
-        run: self_test,
-    });
+    checks.push(Check { title: "examples, in release", run: || cargo(&["build", "--release", "--examples"]) });
+    checks.push(Check { title: "self-test of quickstart", run: self_test });
     checks
 }
 
@@ -77,17 +44,9 @@ pub(crate) fn run(checks: &[Check]) -> Result<(), String> {
         println!("== {} ({} of {})", check.title, done + 1, checks.len());
         let began = Instant::now();
         (check.run)().map_err(|cause| format!("FAILED: {}: {cause}", check.title))?;
-        println!(
-            "== {}: passed in {:.1} s",
-            check.title,
-            began.elapsed().as_secs_f64()
-        );
+        println!("== {}: passed in {:.1} s", check.title, began.elapsed().as_secs_f64());
     }
-    println!(
-        "all {} checks passed in {:.1} s",
-        checks.len(),
-        began.elapsed().as_secs_f64()
-    );
+    println!("all {} checks passed in {:.1} s", checks.len(), began.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -101,19 +60,10 @@ fn document() -> Result<(), String> {
 }
 
 fn self_test() -> Result<(), String> {
-    let mut command = cargo_command(&[
-        "run",
-        "--release",
-        "--example",
-        "quickstart",
-        "--",
-        "--self-test",
-    ]);
+    let mut command = cargo_command(&["run", "--release", "--example", "quickstart", "--", "--self-test"]);
     let shown = command_line(&command);
     println!("$ {shown}");
-    let mut child = command
-        .spawn()
-        .map_err(|cause| format!("cannot start `{shown}`: {cause}"))?;
+    let mut child = command.spawn().map_err(|cause| format!("cannot start `{shown}`: {cause}"))?;
     let deadline = Instant::now() + SELF_TEST_LIMIT;
     while Instant::now() < deadline {
         // std cannot wait with a limit.
@@ -145,18 +95,12 @@ fn cargo_command(args: &[&str]) -> Command {
 pub(crate) fn execute(command: &mut Command) -> Result<(), String> {
     let shown = command_line(command);
     println!("$ {shown}");
-    let status = command
-        .status()
-        .map_err(|cause| format!("cannot start `{shown}`: {cause}"))?;
+    let status = command.status().map_err(|cause| format!("cannot start `{shown}`: {cause}"))?;
     judge(&shown, status)
 }
 
 fn judge(shown: &str, status: ExitStatus) -> Result<(), String> {
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{shown}` ended with {status}"))
-    }
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` ended with {status}")) }
 }
 
 /// As one would type it: the program without its folder, the variables set for it in front.
@@ -173,11 +117,7 @@ fn command_line(command: &Command) -> String {
 }
 
 fn quoted(word: &str) -> String {
-    if word.contains(' ') {
-        format!("'{word}'")
-    } else {
-        word.to_owned()
-    }
+    if word.contains(' ') { format!("'{word}'") } else { word.to_owned() }
 }
 
 #[cfg(test)]
@@ -188,27 +128,15 @@ mod tests {
     fn a_command_is_shown_as_one_would_type_it() {
         let mut command = Command::new("/usr/bin/cargo");
         command.arg("doc").env("RUSTDOCFLAGS", "-D warnings");
-        assert_eq!(
-            command_line(&command),
-            "RUSTDOCFLAGS='-D warnings' cargo doc"
-        );
+        assert_eq!(command_line(&command), "RUSTDOCFLAGS='-D warnings' cargo doc");
     }
 
     #[test]
     fn the_first_failure_ends_the_run_and_is_named() {
         let checks = [
-            Check {
-                title: "good",
-                run: || Ok(()),
-            },
-            Check {
-                title: "bad",
-                run: || Err("it broke".to_owned()),
-            },
-            Check {
-                title: "never",
-                run: || unreachable!("the run should have ended"),
-            },
+            Check { title: "good", run: || Ok(()) },
+            Check { title: "bad", run: || Err("it broke".to_owned()) },
+            Check { title: "never", run: || unreachable!("the run should have ended") },
         ];
         assert_eq!(run(&checks), Err("FAILED: bad: it broke".to_owned()));
     }

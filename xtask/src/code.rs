@@ -12,24 +12,12 @@ pub(crate) fn code_only(source: &str) -> String {
     while at < bytes.len() {
         let end = text_end(bytes, at);
         if end > at {
-            code.extend(
-                bytes[at..end]
-                    .iter()
-                    .map(|&byte| if byte == b'\n' { '\n' } else { ' ' }),
-            );
+            code.extend(bytes[at..end].iter().map(|&byte| if byte == b'\n' { '\n' } else { ' ' }));
             at = end;
         } else {
             // A whole word at a time, so that the r of `for"…` is not taken for the beginning of a raw string.
-            let word = bytes[at..]
-                .iter()
-                .take_while(|byte| is_word(**byte))
-                .count()
-                .max(1);
-            code.extend(
-                bytes[at..at + word]
-                    .iter()
-                    .map(|&byte| if byte.is_ascii() { byte as char } else { ' ' }),
-            );
+            let word = bytes[at..].iter().take_while(|byte| is_word(**byte)).count().max(1);
+            code.extend(bytes[at..at + word].iter().map(|&byte| if byte.is_ascii() { byte as char } else { ' ' }));
             at += word;
         }
     }
@@ -40,10 +28,7 @@ pub(crate) fn code_only(source: &str) -> String {
 fn text_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let len = match rest {
-        [b'/', b'/', ..] => rest
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .unwrap_or(rest.len()),
+        [b'/', b'/', ..] => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
         [b'/', b'*', ..] => block_comment_len(rest),
         [b'"', ..] => quoted_len(rest, b'"'),
         [b'\'', ..] => char_len(rest),
@@ -89,18 +74,11 @@ fn char_len(rest: &[u8]) -> usize {
     }
     let is_continuation = |byte: &&u8| **byte & 0xC0 == 0x80;
     let width = 1 + rest.iter().skip(2).take_while(is_continuation).count();
-    if rest.get(1 + width) == Some(&b'\'') {
-        width + 2
-    } else {
-        0
-    }
+    if rest.get(1 + width) == Some(&b'\'') { width + 2 } else { 0 }
 }
 
 fn raw_string_len(rest: &[u8], prefix: usize) -> usize {
-    let hashes = rest[prefix..]
-        .iter()
-        .take_while(|byte| **byte == b'#')
-        .count();
+    let hashes = rest[prefix..].iter().take_while(|byte| **byte == b'#').count();
     let open = prefix + hashes;
     if rest.get(open) != Some(&b'"') {
         return 0; // A word that begins with r, or a raw identifier.
@@ -126,11 +104,7 @@ mod tests {
     fn assert_code(source: &str, expected: &str) {
         let code = code_only(source);
         assert_eq!(code.len(), source.len());
-        let words = |text: &str| {
-            text.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&code), words(expected), "{source}");
     }
 

@@ -1,11 +1,7 @@
 //! The project's own commands; `cargo xtask` lists them.
 
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for the command line"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
 mod checks;
 mod peers;
@@ -37,10 +33,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["peers"] => peers::install(),
         _ => {
-            eprintln!(
-                "there is no command `{}`; there are:\n{USAGE}",
-                args.join(" ")
-            );
+            eprintln!("there is no command `{}`; there are:\n{USAGE}", args.join(" "));
             return ExitCode::from(2);
         }
     };

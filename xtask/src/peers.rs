@@ -15,40 +15,18 @@ struct Peer {
 }
 
 const PEERS: &[Peer] = &[
-    Peer {
-        program: "curl",
-        package: "curl",
-    },
-    Peer {
-        program: "wrk",
-        package: "wrk",
-    },
-    Peer {
-        program: "socat",
-        package: "socat",
-    },
-    Peer {
-        program: "telnet",
-        package: "telnet",
-    },
-    Peer {
-        program: "nc",
-        package: "netcat-openbsd",
-    },
+    Peer { program: "curl", package: "curl" },
+    Peer { program: "wrk", package: "wrk" },
+    Peer { program: "socat", package: "socat" },
+    Peer { program: "telnet", package: "telnet" },
+    Peer { program: "nc", package: "netcat-openbsd" },
 ];
 
 /// Installs what is missing.
 pub(crate) fn install() -> Result<(), String> {
     let packages = missing();
     if packages.is_empty() {
-        println!(
-            "all there: {}",
-            PEERS
-                .iter()
-                .map(|peer| peer.program)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        println!("all there: {}", PEERS.iter().map(|peer| peer.program).collect::<Vec<_>>().join(", "));
         return Ok(());
     }
     let list = packages.join(" ");
@@ -63,20 +41,15 @@ pub(crate) fn install() -> Result<(), String> {
     apt_get(&install)?;
     match missing()[..] {
         [] => Ok(()),
-        ref still => Err(format!(
-            "apt-get installed {list}, but these programs are still missing: {}",
-            still.join(" ")
-        )),
+        ref still => {
+            Err(format!("apt-get installed {list}, but these programs are still missing: {}", still.join(" ")))
+        }
     }
 }
 
 /// The packages of the programs that are not on `PATH`.
 fn missing() -> Vec<&'static str> {
-    PEERS
-        .iter()
-        .filter(|peer| !is_installed(peer.program))
-        .map(|peer| peer.package)
-        .collect()
+    PEERS.iter().filter(|peer| !is_installed(peer.program)).map(|peer| peer.package).collect()
 }
 
 fn may_install() -> bool {
@@ -87,10 +60,7 @@ fn may_install() -> bool {
 
 fn apt_get(args: &[&str]) -> Result<(), String> {
     let mut command = Command::new("apt-get");
-    command
-        .args(["-q", "-o", "Acquire::Retries=3"])
-        .args(args)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-q", "-o", "Acquire::Retries=3"]).args(args).env("DEBIAN_FRONTEND", "noninteractive");
     execute(&mut command)
 }
 

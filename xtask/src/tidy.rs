@@ -88,19 +88,13 @@ pub(crate) fn run() -> Result<(), String> {
     for allowed in ALLOWED {
         if !findings.iter().any(|finding| allowed.covers(finding)) {
             let Allowed { rule, path, reason } = allowed;
-            problems.push(format!(
-                "{path}: no longer needs its leave for a {rule} ({reason})"
-            ));
+            problems.push(format!("{path}: no longer needs its leave for a {rule} ({reason})"));
         }
     }
     if problems.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "{} problems\n{}",
-        problems.len(),
-        problems.join("\n")
-    ))
+    Err(format!("{} problems\n{}", problems.len(), problems.join("\n")))
 }
 
 fn check(root: &Path) -> std::io::Result<Vec<Finding>> {
@@ -120,11 +114,7 @@ fn check(root: &Path) -> std::io::Result<Vec<Finding>> {
 }
 
 fn check_text(path: &Path, text: &str, is_rust: bool, is_test_file: bool) -> Vec<Finding> {
-    let code = if is_rust {
-        code_only(text)
-    } else {
-        String::new()
-    };
+    let code = if is_rust { code_only(text) } else { String::new() };
     let tests = test_lines(&code);
     let mut findings = Vec::new();
     let mut code_lines = code.lines();
@@ -163,14 +153,7 @@ impl Allowed {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}: {}",
-            self.path.display(),
-            self.line,
-            self.rule,
-            self.advice
-        )
+        write!(f, "{}:{}: {}: {}", self.path.display(), self.line, self.rule, self.advice)
     }
 }
 
@@ -178,24 +161,15 @@ impl fmt::Display for Finding {
 fn is_text(path: &Path) -> bool {
     match path.extension() {
         None => true,
-        Some(extension) => ["rs", "md", "toml", "sh", "yml", "json"]
-            .iter()
-            .any(|known| extension == *known),
+        Some(extension) => ["rs", "md", "toml", "sh", "yml", "json"].iter().any(|known| extension == *known),
     }
 }
 
 /// In the `tests` or `benches` folder of its package, or a `tests.rs` beside the code.
 fn is_test_file(root: &Path, path: &Path) -> bool {
-    let package = path
-        .ancestors()
-        .skip(1)
-        .find(|folder| root.join(folder).join("Cargo.toml").is_file());
-    let in_package = package
-        .and_then(|package| path.strip_prefix(package).ok())
-        .unwrap_or(path);
-    in_package.starts_with("tests")
-        || in_package.starts_with("benches")
-        || path.ends_with("tests.rs")
+    let package = path.ancestors().skip(1).find(|folder| root.join(folder).join("Cargo.toml").is_file());
+    let in_package = package.and_then(|package| path.strip_prefix(package).ok()).unwrap_or(path);
+    in_package.starts_with("tests") || in_package.starts_with("benches") || path.ends_with("tests.rs")
 }
 
 /// The lines of the items under `#[cfg(test)]`, from the code alone.
@@ -252,55 +226,37 @@ mod tests {
 
     fn broken(text: &str) -> Vec<(usize, &'static str)> {
         let findings = check_text(Path::new("a.rs"), text, true, false);
-        findings
-            .into_iter()
-            .map(|finding| (finding.line, finding.rule))
-            .collect()
+        findings.into_iter().map(|finding| (finding.line, finding.rule)).collect()
     }
 
     #[test]
     fn an_ignored_test_is_found_in_code_only() {
-        assert_eq!(
-            broken("// #[ignore]\n#[ignore]\nfn f() {}"),
-            [(2, "ignored test")]
-        );
+        assert_eq!(broken("// #[ignore]\n#[ignore]\nfn f() {}"), [(2, "ignored test")]);
     }
 
     #[test]
     fn a_glob_import_is_for_tests() {
-        let source =
-            "use a::*;\n#[cfg(test)]\nmod tests {\n    use super::*;\n}\nuse b::{c::*, d};\n";
+        let source = "use a::*;\n#[cfg(test)]\nmod tests {\n    use super::*;\n}\nuse b::{c::*, d};\n";
         assert_eq!(broken(source), [(1, "glob import"), (6, "glob import")]);
     }
 
     #[test]
     fn a_test_neither_sleeps_nor_chooses_a_port() {
         let source = "#[cfg(test)]\nmod tests {\n    thread::sleep(d);\n    bind(\"127.0.0.1:80\");\n    bind(\"127.0.0.1:0\");\n}\nfn f() { thread::sleep(d) }\n";
-        assert_eq!(
-            broken(source),
-            [(3, "sleep in a test"), (4, "fixed port in a test")]
-        );
+        assert_eq!(broken(source), [(3, "sleep in a test"), (4, "fixed port in a test")]);
     }
 
     #[test]
     fn a_path_of_one_machine_is_found_in_comments_too() {
         let (home, tmp) = (format!("/{}/someone", "home"), format!("/{}/x", "tmp"));
-        assert_eq!(
-            broken(&format!("// see {home}\n")),
-            [(1, "path of one machine")]
-        );
+        assert_eq!(broken(&format!("// see {home}\n")), [(1, "path of one machine")]);
         assert!(names_a_machines_folder(&format!("open(\"{tmp}\")")));
-        assert!(!names_a_machines_folder(&format!(
-            "https://host{home}, target{tmp}"
-        )));
+        assert!(!names_a_machines_folder(&format!("https://host{home}, target{tmp}")));
     }
 
     #[test]
     fn a_long_file_is_found() {
         assert!(broken(&"\n".repeat(MAX_LINES)).is_empty());
-        assert_eq!(
-            broken(&"\n".repeat(MAX_LINES + 1)),
-            [(MAX_LINES + 1, LONG_FILE)]
-        );
+        assert_eq!(broken(&"\n".repeat(MAX_LINES + 1)), [(MAX_LINES + 1, LONG_FILE)]);
     }
 }

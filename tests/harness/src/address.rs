@@ -41,11 +41,7 @@ mod tests {
             "listening on AF=2 127.0.0.1:4000",
             "2026-01-01 12:30:00 added :127.0.0.1:4000.",
         ] {
-            assert_eq!(
-                find_addr(text),
-                Some(SocketAddr::from(([127, 0, 0, 1], 4000))),
-                "{text}"
-            );
+            assert_eq!(find_addr(text), Some(SocketAddr::from(([127, 0, 0, 1], 4000))), "{text}");
         }
     }
 }

@@ -41,10 +41,7 @@ pub fn example(name: &str) -> io::Result<Program> {
     Err(report(
         io::ErrorKind::NotFound,
         match built {
-            Ok(()) => format!(
-                "`cargo build --example {name}` did not leave it at {}",
-                binary.display()
-            ),
+            Ok(()) => format!("`cargo build --example {name}` did not leave it at {}", binary.display()),
             Err(cause) => format!("the example {name} is not at {}: {cause}", binary.display()),
         },
     ))
@@ -58,20 +55,13 @@ struct Target {
 impl Target {
     /// Test programs live in `<target>/<profile>/deps`, examples beside that.
     fn of(test_program: &Path) -> io::Result<Target> {
-        let folder = test_program
-            .parent()
-            .and_then(|folder| match folder.file_name() {
-                Some(name) if name == "deps" || name == "examples" => folder.parent(),
-                _ => Some(folder),
-            });
+        let folder = test_program.parent().and_then(|folder| match folder.file_name() {
+            Some(name) if name == "deps" || name == "examples" => folder.parent(),
+            _ => Some(folder),
+        });
         match folder {
-            Some(folder) => Ok(Target {
-                folder: folder.to_owned(),
-            }),
-            None => Err(io::Error::other(format!(
-                "{} is in no folder",
-                test_program.display()
-            ))),
+            Some(folder) => Ok(Target { folder: folder.to_owned() }),
+            None => Err(io::Error::other(format!("{} is in no folder", test_program.display()))),
         }
     }
 
@@ -97,29 +87,14 @@ fn build(target: &Target, name: &str) -> io::Result<()> {
     if is_current(&target.examples().join(name)) {
         return Ok(());
     }
-    let (Some(cargo), Some(package)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR"))
-    else {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("run `cargo build --example {name}` first"),
-        ));
+    let (Some(cargo), Some(package)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR")) else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("run `cargo build --example {name}` first")));
     };
     let output = Program::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--example",
-            name,
-            "--profile",
-            &target.profile(),
-        ])
+        .args(["build", "--quiet", "--example", name, "--profile", &target.profile()])
         .current_dir(package)
         .output(BUILD_TIMEOUT)?;
-    if output.end.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(output.to_string()))
-    }
+    if output.end.success() { Ok(()) } else { Err(io::Error::other(output.to_string())) }
 }
 
 /// Whether the binary is there and no source file is newer.
@@ -132,9 +107,7 @@ fn is_current(binary: &Path) -> bool {
     let Ok(list) = fs::read_to_string(binary.with_extension("d")) else {
         return true;
     };
-    sources(&list)
-        .iter()
-        .all(|source| modified(source).is_ok_and(|changed| changed <= built))
+    sources(&list).iter().all(|source| modified(source).is_ok_and(|changed| changed <= built))
 }
 
 fn modified(path: &Path) -> io::Result<SystemTime> {
@@ -143,11 +116,7 @@ fn modified(path: &Path) -> io::Result<SystemTime> {
 
 /// The right-hand side of the one rule `binary: source source…` in make's notation, where a backslash keeps a space in a name.
 fn sources(list: &str) -> Vec<PathBuf> {
-    let names = list
-        .lines()
-        .next()
-        .and_then(|rule| rule.split_once(": "))
-        .map_or("", |(_, names)| names);
+    let names = list.lines().next().and_then(|rule| rule.split_once(": ")).map_or("", |(_, names)| names);
     let mut found: Vec<PathBuf> = Vec::new();
     let mut name = String::new();
     for part in names.split(' ') {
@@ -168,11 +137,7 @@ mod tests {
 
     #[test]
     fn the_profile_is_read_from_the_test_programs_path() {
-        let of = |path: &str| {
-            Target::of(Path::new(path))
-                .map(|target| target.profile())
-                .unwrap()
-        };
+        let of = |path: &str| Target::of(Path::new(path)).map(|target| target.profile()).unwrap();
         assert_eq!(of("target/debug/deps/http-0123"), "dev");
         assert_eq!(of("target/release/deps/http-0123"), "release");
     }
@@ -180,10 +145,7 @@ mod tests {
     #[test]
     fn the_list_of_sources_is_read() {
         let list = "target/debug/examples/a: src/lib.rs src/with\\ space.rs\n";
-        assert_eq!(
-            sources(list),
-            [Path::new("src/lib.rs"), Path::new("src/with space.rs")]
-        );
+        assert_eq!(sources(list), [Path::new("src/lib.rs"), Path::new("src/with space.rs")]);
         assert!(sources("").is_empty());
     }
 
@@ -194,19 +156,10 @@ mod tests {
         assert!(!is_current(&binary));
         fs::write(&source, "").unwrap();
         fs::write(&binary, "").unwrap();
-        fs::write(
-            dir.path().join("a.d"),
-            format!("{}: {}\n", binary.display(), source.display()),
-        )
-        .unwrap();
+        fs::write(dir.path().join("a.d"), format!("{}: {}\n", binary.display(), source.display())).unwrap();
         assert!(is_current(&binary));
         let later = SystemTime::now() + Duration::from_secs(60);
-        fs::File::options()
-            .write(true)
-            .open(&source)
-            .unwrap()
-            .set_modified(later)
-            .unwrap();
+        fs::File::options().write(true).open(&source).unwrap().set_modified(later).unwrap();
         assert!(!is_current(&binary));
     }
 }

@@ -17,8 +17,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use crate::report::context;
 
 /// Says that it stands guard (from then on the signals are ignored), then waits for the end of its input.
-const GUARD: &str =
-    r#"trap "" HUP INT QUIT TERM USR1 USR2 ALRM PIPE; echo; read _ || kill -KILL 0"#;
+const GUARD: &str = r#"trap "" HUP INT QUIT TERM USR1 USR2 ALRM PIPE; echo; read _ || kill -KILL 0"#;
 
 /// How long to wait for killed grandchildren to leave the group.
 /// They are not ours to reap; where process 1 does not reap them either, they stay as zombies and this much time is lost.
@@ -46,17 +45,10 @@ impl Group {
         let (Some(lifeline), Some(mut stands)) = (guard.stdin.take(), guard.stdout.take()) else {
             return Err(io::Error::other("std gave no pipe to the guard"));
         };
-        let mut group = Group {
-            guard,
-            _lifeline: lifeline,
-            ended: false,
-        };
+        let mut group = Group { guard, _lifeline: lifeline, ended: false };
         if let Err(cause) = stands.read_exact(&mut [0]) {
             group.end();
-            return Err(context(
-                cause,
-                "sh, which guards the process group, ended at once",
-            ));
+            return Err(context(cause, "sh, which guards the process group, ended at once"));
         }
         Ok(group)
     }

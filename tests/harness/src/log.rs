@@ -17,13 +17,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(limit: usize) -> Log {
-        Log {
-            bytes: Vec::new(),
-            limit,
-            cut: 0,
-            position: 0,
-            ended: false,
-        }
+        Log { bytes: Vec::new(), limit, cut: 0, position: 0, ended: false }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
@@ -65,10 +59,7 @@ impl Log {
 
     pub(crate) fn captured(&self) -> Captured {
         let surplus = self.bytes.len().saturating_sub(self.limit);
-        Captured {
-            bytes: self.bytes[surplus..].to_vec(),
-            cut: self.cut + surplus as u64,
-        }
+        Captured { bytes: self.bytes[surplus..].to_vec(), cut: self.cut + surplus as u64 }
     }
 
     fn cut_front(&mut self) {

@@ -91,11 +91,7 @@ impl fmt::Display for Output {
 }
 
 /// Both streams, each under its name; a silent one is named too.
-pub(crate) fn write_streams(
-    f: &mut impl fmt::Write,
-    stdout: &Captured,
-    stderr: &Captured,
-) -> fmt::Result {
+pub(crate) fn write_streams(f: &mut impl fmt::Write, stdout: &Captured, stderr: &Captured) -> fmt::Result {
     for (name, stream) in [("stdout", stdout), ("stderr", stderr)] {
         if stream.bytes.is_empty() {
             write!(f, "\n{name}: nothing")?;
@@ -112,29 +108,18 @@ mod tests {
 
     #[test]
     fn a_cut_beginning_is_said() {
-        let captured = Captured {
-            bytes: b"end\n".to_vec(),
-            cut: 7,
-        };
-        assert_eq!(
-            captured.to_string(),
-            "[7 bytes before this were dropped]\nend"
-        );
+        let captured = Captured { bytes: b"end\n".to_vec(), cut: 7 };
+        assert_eq!(captured.to_string(), "[7 bytes before this were dropped]\nend");
     }
 
     #[test]
-    #[should_panic(
-        expected = "`false` was killed at its time limit\nstdout: nothing\nstderr:\nslow"
-    )]
+    #[should_panic(expected = "`false` was killed at its time limit\nstdout: nothing\nstderr:\nslow")]
     fn a_failed_assertion_shows_what_was_printed() {
         let output = Output {
             command: "false".to_owned(),
             end: End::Killed,
             stdout: Captured::default(),
-            stderr: Captured {
-                bytes: b"slow".to_vec(),
-                cut: 0,
-            },
+            stderr: Captured { bytes: b"slow".to_vec(), cut: 0 },
         };
         output.assert_success();
     }

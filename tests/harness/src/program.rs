@@ -146,17 +146,11 @@ impl Program {
         let began = Instant::now();
         let shown = command_line(&self.command);
         if self.ready.is_taken() {
-            let message = format!(
-                "`{shown}` was not started: {} succeeds without it",
-                self.ready
-            );
+            let message = format!("`{shown}` was not started: {} succeeds without it", self.ready);
             return Err(report(io::ErrorKind::AddrInUse, message));
         }
         let mut running = self.spawn(&shown)?;
-        match self
-            .ready
-            .wait(running.watch(), deadline_after(self.ready_timeout))
-        {
+        match self.ready.wait(running.watch(), deadline_after(self.ready_timeout)) {
             Ok(line) => running.set_ready_line(line),
             Err(reason) => {
                 running.catch_up();
@@ -187,18 +181,12 @@ impl Program {
 
     fn spawn(&mut self, shown: &str) -> io::Result<Running> {
         let group = Group::open()?;
-        self.command
-            .process_group(group.id())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        self.command.process_group(group.id()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.stdin(match self.input {
             Input::Nothing => Stdio::null(),
             Input::Bytes(_) | Input::Open => Stdio::piped(),
         });
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|cause| context(cause, &format!("cannot start `{shown}`")))?;
+        let mut child = self.command.spawn().map_err(|cause| context(cause, &format!("cannot start `{shown}`")))?;
         match Watch::start(&mut child, self.keep) {
             Ok(watch) => {
                 let stdin = child.stdin.take();
@@ -224,24 +212,16 @@ fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) -> io::Result<()> {
         // A program that ends without reading everything is the test's to judge.
         let _ = stdin.write_all(&bytes);
     };
-    thread::Builder::new()
-        .name("harness writer".to_owned())
-        .spawn(write)?;
+    thread::Builder::new().name("harness writer".to_owned()).spawn(write)?;
     Ok(())
 }
 
 fn not_ready(running: &Running, reason: NotReady, ready: &Ready, waited: Duration) -> io::Error {
     let (kind, what) = match reason {
-        NotReady::Ended => (
-            io::ErrorKind::UnexpectedEof,
-            "ended before its sign to be ready",
-        ),
+        NotReady::Ended => (io::ErrorKind::UnexpectedEof, "ended before its sign to be ready"),
         NotReady::TimedOut => (io::ErrorKind::TimedOut, "gave no sign to be ready"),
     };
-    let mut message = format!(
-        "`{}` {what} after {waited:.1?}; the sign is {ready}",
-        running.command()
-    );
+    let mut message = format!("`{}` {what} after {waited:.1?}; the sign is {ready}", running.command());
     // Writing to a string does not fail.
     let _ = write_streams(&mut message, &running.stdout(), &running.stderr());
     report(kind, message)

@@ -65,11 +65,7 @@ impl Ready {
     }
 
     /// Waits for the sign; the line, where it was one.
-    pub(crate) fn wait(
-        &self,
-        watch: &Watch,
-        deadline: Instant,
-    ) -> Result<Option<String>, NotReady> {
+    pub(crate) fn wait(&self, watch: &Watch, deadline: Instant) -> Result<Option<String>, NotReady> {
         match &self.0 {
             Sign::Started => Ok(None),
             Sign::Line(text) => match watch.wait_line(text, deadline) {
@@ -94,11 +90,7 @@ impl fmt::Display for Ready {
     }
 }
 
-fn probe(
-    watch: &Watch,
-    deadline: Instant,
-    is_ready: impl Fn() -> bool,
-) -> Result<Option<String>, NotReady> {
+fn probe(watch: &Watch, deadline: Instant, is_ready: impl Fn() -> bool) -> Result<Option<String>, NotReady> {
     loop {
         if is_ready() {
             return Ok(None);

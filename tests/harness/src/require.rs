@@ -52,18 +52,13 @@ pub fn require_from(program: &str, package: &str) -> Option<PathBuf> {
 #[track_caller]
 fn miss(program: &str, package: &str, required: bool) {
     let message = format!("{program} is not installed (apt-get install {package})");
-    assert!(
-        !required,
-        "{message}, and {REQUIRE_PEERS}=1 asks for every program"
-    );
+    assert!(!required, "{message}, and {REQUIRE_PEERS}=1 asks for every program");
     // Straight to stderr: a skipped test passes, and what a passing test prints is not shown.
     let _ = writeln!(io::stderr(), "skipped: {message}");
 }
 
 fn find_program(program: &str, search_path: &OsStr) -> Option<PathBuf> {
-    env::split_paths(search_path)
-        .map(|folder| folder.join(program))
-        .find(|path| is_executable(path))
+    env::split_paths(search_path).map(|folder| folder.join(program)).find(|path| is_executable(path))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -81,10 +76,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_executed_is_no_program() {
-        assert_eq!(
-            find_program("Cargo.toml", env!("CARGO_MANIFEST_DIR").as_ref()),
-            None
-        );
+        assert_eq!(find_program("Cargo.toml", env!("CARGO_MANIFEST_DIR").as_ref()), None);
     }
 
     #[test]

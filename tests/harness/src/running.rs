@@ -57,15 +57,7 @@ enum State {
 
 impl Running {
     pub(crate) fn new(command: String, child: Child, group: Group, watch: Watch) -> Running {
-        Running {
-            command,
-            child,
-            watch,
-            group,
-            stdin: None,
-            ready_line: None,
-            state: State::Unreaped,
-        }
+        Running { command, child, watch, group, stdin: None, ready_line: None, state: State::Unreaped }
     }
 
     /// The program's process id.
@@ -104,10 +96,7 @@ impl Running {
     /// `BrokenPipe` when the program closed its stdin or ended, or when [`open_input`](crate::Program::open_input) was not asked for or [`end_input`](Running::end_input) came before.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(stdin) = &mut self.stdin else {
-            return Err(report(
-                io::ErrorKind::BrokenPipe,
-                format!("`{}` has no open input", self.command),
-            ));
+            return Err(report(io::ErrorKind::BrokenPipe, format!("`{}` has no open input", self.command)));
         };
         stdin.write_all(bytes)?;
         stdin.flush()
@@ -128,18 +117,13 @@ impl Running {
     ///
     /// The message holds what it had printed.
     pub fn wait_line(&self, text: &str, timeout: Duration) -> io::Result<String> {
-        self.watch
-            .wait_line(text, deadline_after(timeout))
-            .map_err(|reason| {
-                let (kind, when) = match reason {
-                    NoLine::TimedOut => (io::ErrorKind::TimedOut, format!("within {timeout:?}")),
-                    NoLine::Ended => (
-                        io::ErrorKind::UnexpectedEof,
-                        "until its output ended".to_owned(),
-                    ),
-                };
-                self.failure(kind, &format!("printed no line with {text:?} {when}"))
-            })
+        self.watch.wait_line(text, deadline_after(timeout)).map_err(|reason| {
+            let (kind, when) = match reason {
+                NoLine::TimedOut => (io::ErrorKind::TimedOut, format!("within {timeout:?}")),
+                NoLine::Ended => (io::ErrorKind::UnexpectedEof, "until its output ended".to_owned()),
+            };
+            self.failure(kind, &format!("printed no line with {text:?} {when}"))
+        })
     }
 
     /// Waits for its end; all that it printed can be seen afterwards.
@@ -149,10 +133,7 @@ impl Running {
     pub fn wait_exit(&mut self, timeout: Duration) -> io::Result<ExitStatus> {
         match self.reap(deadline_after(timeout))? {
             Some(status) => Ok(status),
-            None => Err(self.failure(
-                io::ErrorKind::TimedOut,
-                &format!("still runs after {timeout:?}"),
-            )),
+            None => Err(self.failure(io::ErrorKind::TimedOut, &format!("still runs after {timeout:?}"))),
         }
     }
 
@@ -163,9 +144,7 @@ impl Running {
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match self.state {
             State::Unreaped => Ok(kill_process(Pid::from_child(&self.child), signal)?),
-            State::Reaped(_) | State::Abandoned => {
-                Err(self.failure(io::ErrorKind::NotFound, "has ended"))
-            }
+            State::Reaped(_) | State::Abandoned => Err(self.failure(io::ErrorKind::NotFound, "has ended")),
         }
     }
 
@@ -179,8 +158,7 @@ impl Running {
             State::Abandoned => End::Killed,
             State::Unreaped => {
                 self.group.signal(Signal::TERM)?;
-                self.reap(deadline_after(grace))?
-                    .map_or(End::Killed, End::Exited)
+                self.reap(deadline_after(grace))?.map_or(End::Killed, End::Exited)
             }
         };
         self.finish();
@@ -209,12 +187,7 @@ impl Running {
     }
 
     pub(crate) fn into_output(self, end: End) -> Output {
-        Output {
-            command: self.command.clone(),
-            end,
-            stdout: self.stdout(),
-            stderr: self.stderr(),
-        }
+        Output { command: self.command.clone(), end, stdout: self.stdout(), stderr: self.stderr() }
     }
 
     fn reap(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
@@ -271,17 +244,11 @@ impl Drop for Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
-            .field("command", &self.command)
-            .field("pid", &self.pid())
-            .finish_non_exhaustive()
+        f.debug_struct("Running").field("command", &self.command).field("pid", &self.pid()).finish_non_exhaustive()
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "only this macro lands beside the failed test's own output"
-)]
+#[expect(clippy::print_stderr, reason = "only this macro lands beside the failed test's own output")]
 fn show(command: &str, stdout: &Captured, stderr: &Captured) {
     let mut text = String::new();
     // Writing to a string does not fail.

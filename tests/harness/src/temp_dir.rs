@@ -44,11 +44,7 @@ impl TempDir {
             // Making a folder fails when anything stands there, so nobody else's is ever taken over.
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(TempDir { path }),
-                Err(cause)
-                    if cause.kind() == io::ErrorKind::AlreadyExists && attempts < ATTEMPTS =>
-                {
-                    attempts += 1
-                }
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && attempts < ATTEMPTS => attempts += 1,
                 Err(cause) => {
                     return Err(context(cause, &format!("cannot make {}", path.display())));
                 }

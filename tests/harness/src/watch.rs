@@ -85,45 +85,27 @@ impl Watch {
         let (control_reader, control) = io::pipe()?;
         let mut reader = Reader {
             shared: Arc::clone(&shared),
-            stdout: child
-                .stdout
-                .take()
-                .map(|pipe| File::from(OwnedFd::from(pipe))),
-            stderr: child
-                .stderr
-                .take()
-                .map(|pipe| File::from(OwnedFd::from(pipe))),
+            stdout: child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+            stderr: child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
             buf: vec![0; READ_SIZE],
         };
         let pid = Pid::from_child(child);
         let waiter_shared = Arc::clone(&shared);
-        let mut watch = Watch {
-            shared,
-            control: Some(control),
-            threads: Vec::new(),
-        };
+        let mut watch = Watch { shared, control: Some(control), threads: Vec::new() };
         watch.thread("harness reader", move || reader.run(control_reader))?;
-        watch.thread("harness waiter", move || {
-            wait_without_reaping(pid, &waiter_shared)
-        })?;
+        watch.thread("harness waiter", move || wait_without_reaping(pid, &waiter_shared))?;
         Ok(watch)
     }
 
     /// Whether the program ended by `deadline`.
     pub(crate) fn wait_exit(&self, deadline: Instant) -> bool {
-        self.shared
-            .wait_until(deadline, |state| state.exited.then_some(()))
-            .is_some()
+        self.shared.wait_until(deadline, |state| state.exited.then_some(())).is_some()
     }
 
     /// The next line of either stream that contains `text`.
     pub(crate) fn wait_line(&self, text: &str, deadline: Instant) -> Result<String, NoLine> {
         let outcome = self.shared.wait_until(deadline, |state| {
-            if let Some(line) = state
-                .stdout
-                .next_line(text)
-                .or_else(|| state.stderr.next_line(text))
-            {
+            if let Some(line) = state.stdout.next_line(text).or_else(|| state.stderr.next_line(text)) {
                 return Some(Ok(line));
             }
             (state.stdout.has_ended() && state.stderr.has_ended()).then_some(Err(NoLine::Ended))
@@ -170,8 +152,7 @@ impl Watch {
     }
 
     fn thread(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads
-            .push(thread::Builder::new().name(name.to_owned()).spawn(body)?);
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(body)?);
         Ok(())
     }
 }
@@ -182,11 +163,7 @@ impl Shared {
     }
 
     /// Looks after every change until `look` finds something; one last time at the deadline.
-    fn wait_until<T>(
-        &self,
-        deadline: Instant,
-        mut look: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
+    fn wait_until<T>(&self, deadline: Instant, mut look: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let mut state = self.lock();
         loop {
             if let Some(found) = look(&mut state) {
@@ -196,10 +173,7 @@ impl Shared {
             if left.is_zero() {
                 return None;
             }
-            (state, _) = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -247,8 +221,7 @@ impl Reader {
             if asked == 0 {
                 break;
             }
-            self.shared
-                .change(|state| state.catch_ups_done += asked as u64);
+            self.shared.change(|state| state.catch_ups_done += asked as u64);
         }
         self.end(Stream::Stdout);
         self.end(Stream::Stderr);
@@ -257,12 +230,7 @@ impl Reader {
     /// Blocks until there is something to read; true when it is the control pipe.
     fn wait_readable(&self, control: &PipeReader) -> bool {
         let mut fds = vec![PollFd::new(control, PollFlags::IN)];
-        fds.extend(
-            [&self.stdout, &self.stderr]
-                .into_iter()
-                .flatten()
-                .map(|file| PollFd::new(file, PollFlags::IN)),
-        );
+        fds.extend([&self.stdout, &self.stderr].into_iter().flatten().map(|file| PollFd::new(file, PollFlags::IN)));
         // An error other than an interruption cannot happen with three open descriptors; after one, the control pipe decides.
         let _ = poll(&mut fds, None);
         !fds[0].revents().is_empty()

@@ -52,20 +52,14 @@ fn a_program_is_ready_when_it_prints_its_line() {
         .start()
         .unwrap();
     assert_eq!(program.ready_line(), Some("listening on 127.0.0.1:4000"));
-    assert_eq!(
-        program.ready_addr(),
-        Some("127.0.0.1:4000".parse().unwrap())
-    );
+    assert_eq!(program.ready_addr(), Some("127.0.0.1:4000".parse().unwrap()));
 }
 
 #[test]
 fn a_program_is_ready_when_its_path_appears() {
     let dir = TempDir::new().unwrap();
     let sign = dir.path().join("ready");
-    let program = shell("touch ready; read _")
-        .current_dir(dir.path())
-        .open_input()
-        .ready_when(Ready::path(&sign));
+    let program = shell("touch ready; read _").current_dir(dir.path()).open_input().ready_when(Ready::path(&sign));
     let _running = program.start().unwrap();
     assert!(sign.exists());
 }
@@ -84,10 +78,7 @@ fn a_program_is_ready_when_its_port_opens() {
             wait_until("the program has started", || started.exists());
             rustix::net::listen(&port, 16).unwrap();
         });
-        let program = shell("touch started; read _")
-            .current_dir(dir.path())
-            .open_input()
-            .ready_when(Ready::port(addr));
+        let program = shell("touch started; read _").current_dir(dir.path()).open_input().ready_when(Ready::port(addr));
         program.start().unwrap();
     });
 }
@@ -95,10 +86,7 @@ fn a_program_is_ready_when_its_port_opens() {
 #[test]
 fn a_port_that_is_open_already_is_refused_as_a_sign() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = shell("read _")
-        .ready_when(Ready::port(listener.local_addr().unwrap()))
-        .start()
-        .unwrap_err();
+    let error = shell("read _").ready_when(Ready::port(listener.local_addr().unwrap())).start().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
@@ -113,13 +101,7 @@ fn a_program_that_never_gets_ready_says_what_it_printed_and_is_gone() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     let message = error.to_string();
     assert!(message.contains("stderr:\ncannot bind"), "{message}");
-    let pid = message
-        .split("stdout:\nmy pid is ")
-        .nth(1)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap();
+    let pid = message.split("stdout:\nmy pid is ").nth(1).unwrap().split_whitespace().next().unwrap();
     assert!(is_gone(pid.parse().unwrap()));
 }
 
@@ -159,21 +141,16 @@ fn lines_are_waited_for_and_found_once() {
 
 #[test]
 fn all_output_can_be_seen_after_the_end() {
-    let output = shell(
-        "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; i=$((i+1)); done",
-    )
-    .output(PATIENCE)
-    .unwrap();
+    let output = shell("i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; i=$((i+1)); done")
+        .output(PATIENCE)
+        .unwrap();
     assert_eq!(output.assert_success().stdout.bytes.len(), 3000 * 32);
     assert_eq!(output.stdout.cut, 0);
 }
 
 #[test]
 fn a_flood_is_cut_and_does_not_block_the_program() {
-    let output = shell("head -c 3000000 /dev/zero; echo; echo end")
-        .keep_output(1000)
-        .output(PATIENCE)
-        .unwrap();
+    let output = shell("head -c 3000000 /dev/zero; echo; echo end").keep_output(1000).output(PATIENCE).unwrap();
     let stdout = &output.assert_success().stdout;
     assert_eq!(stdout.bytes.len(), 1000);
     assert_eq!(stdout.cut, 3_000_000 + 5 - 1000);
@@ -184,18 +161,13 @@ fn a_flood_is_cut_and_does_not_block_the_program() {
 fn input_larger_than_a_pipe_goes_through() {
     let bytes = vec![b'x'; 2 << 20];
     let output = shell("wc -c").input(bytes).output(PATIENCE).unwrap();
-    assert_eq!(
-        output.assert_success().stdout.text().trim(),
-        (2 << 20).to_string()
-    );
+    assert_eq!(output.assert_success().stdout.text().trim(), (2 << 20).to_string());
 }
 
 #[test]
 fn at_its_limit_a_program_is_killed_and_what_it_said_is_returned() {
-    let output = shell("echo begun; sleep 1000")
-        .ready_when(Ready::line("begun"))
-        .output(Duration::from_millis(100))
-        .unwrap();
+    let output =
+        shell("echo begun; sleep 1000").ready_when(Ready::line("begun")).output(Duration::from_millis(100)).unwrap();
     assert_eq!(output.end, End::Killed);
     assert_eq!(output.stdout.text(), "begun\n");
 }
@@ -204,13 +176,7 @@ fn at_its_limit_a_program_is_killed_and_what_it_said_is_returned() {
 fn what_a_program_left_in_the_background_is_killed_with_it() {
     // The background process keeps stdout open: waiting for the end of the output would wait for it.
     let output = shell("sleep 1000 & echo $!").output(PATIENCE).unwrap();
-    let pid = output
-        .assert_success()
-        .stdout
-        .text()
-        .trim()
-        .parse()
-        .unwrap();
+    let pid = output.assert_success().stdout.text().trim().parse().unwrap();
     assert_gone_soon(pid);
 }
 
@@ -223,10 +189,7 @@ fn a_signal_reaches_the_program() {
     program.signal(Signal::USR1).unwrap();
     assert_eq!(program.wait_exit(PATIENCE).unwrap().code(), Some(7));
     assert_eq!(program.stdout().text(), "ready\ngot it\n");
-    assert_eq!(
-        program.signal(Signal::USR1).unwrap_err().kind(),
-        io::ErrorKind::NotFound
-    );
+    assert_eq!(program.signal(Signal::USR1).unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 #[test]
@@ -243,30 +206,16 @@ fn stop_lets_a_program_end_by_itself() {
 
 #[test]
 fn stop_kills_a_program_that_does_not_listen() {
-    let mut program = shell("trap '' TERM; echo ready; sleep 1000")
-        .ready_when(Ready::line("ready"))
-        .start()
-        .unwrap();
-    assert_eq!(
-        program.stop(Duration::from_millis(100)).unwrap(),
-        End::Killed
-    );
+    let mut program = shell("trap '' TERM; echo ready; sleep 1000").ready_when(Ready::line("ready")).start().unwrap();
+    assert_eq!(program.stop(Duration::from_millis(100)).unwrap(), End::Killed);
     assert!(is_gone(program.pid()));
 }
 
 #[test]
 fn dropping_ends_grandchildren_too() {
-    let program = shell("sleep 1000 & echo child $!; wait")
-        .ready_when(Ready::line("child"))
-        .start()
-        .unwrap();
+    let program = shell("sleep 1000 & echo child $!; wait").ready_when(Ready::line("child")).start().unwrap();
     let pid = program.pid();
-    let grandchild = program
-        .ready_line()
-        .unwrap()
-        .trim_start_matches("child ")
-        .parse()
-        .unwrap();
+    let grandchild = program.ready_line().unwrap().trim_start_matches("child ").parse().unwrap();
     drop(program);
     assert!(is_gone(pid));
     assert_gone_soon(grandchild);
@@ -276,10 +225,7 @@ fn dropping_ends_grandchildren_too() {
 fn a_panic_ends_the_program() {
     let mut pid = 0;
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        let program = shell("echo context; sleep 1000")
-            .ready_when(Ready::line("context"))
-            .start()
-            .unwrap();
+        let program = shell("echo context; sleep 1000").ready_when(Ready::line("context")).start().unwrap();
         pid = program.pid();
         panic!("the test fails");
     }));
@@ -289,10 +235,7 @@ fn a_panic_ends_the_program() {
 
 #[test]
 fn a_program_may_be_held_by_another_thread() {
-    let program = shell("read line; echo got $line")
-        .open_input()
-        .start()
-        .unwrap();
+    let program = shell("read line; echo got $line").open_input().start().unwrap();
     let output = thread::spawn(move || {
         let mut program = program;
         program.send(b"it\n").unwrap();
@@ -306,20 +249,13 @@ fn a_program_may_be_held_by_another_thread() {
 fn programs_end_when_the_test_process_is_killed() {
     const ROLE: &str = "GRAPESHOT_HARNESS_TEST_ROLE";
     if std::env::var_os(ROLE).is_some() {
-        let program = shell("echo ready; sleep 1000")
-            .ready_when(Ready::line("ready"))
-            .start()
-            .unwrap();
+        let program = shell("echo ready; sleep 1000").ready_when(Ready::line("ready")).start().unwrap();
         writeln!(io::stderr(), "started {}", program.pid()).unwrap();
         io::stdin().read_line(&mut String::new()).unwrap();
         return;
     }
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "programs_end_when_the_test_process_is_killed",
-            "--nocapture",
-        ])
+        .args(["--exact", "programs_end_when_the_test_process_is_killed", "--nocapture"])
         .env(ROLE, "victim")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -327,10 +263,7 @@ fn programs_end_when_the_test_process_is_killed() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(victim.stderr.take().unwrap()).lines();
-    let pid = lines
-        .map(Result::unwrap)
-        .find_map(|line| line.strip_prefix("started ")?.parse().ok())
-        .unwrap();
+    let pid = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("started ")?.parse().ok()).unwrap();
     assert!(Path::new(&format!("/proc/{pid}")).exists());
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -339,12 +272,8 @@ fn programs_end_when_the_test_process_is_killed() {
 
 #[test]
 fn an_example_is_found_and_started() {
-    let mut server = example("line_server")
-        .unwrap()
-        .open_input()
-        .ready_when(Ready::line("listening on"))
-        .start()
-        .unwrap();
+    let mut server =
+        example("line_server").unwrap().open_input().ready_when(Ready::line("listening on")).start().unwrap();
     let stream = TcpStream::connect(server.ready_addr().unwrap()).unwrap();
     writeln!(&stream, "hello").unwrap();
     let mut line = String::new();
