@@ -21,7 +21,7 @@ use crate::panics::Panic;
 use crate::park::{Outcome, Reason, Unparked, Unparker};
 use crate::record::{Body, Record};
 use crate::scheduler::{self, Scheduler, Timer};
-use crate::slots::Direction;
+use crate::slots::{Direction, Place};
 use crate::source::Source;
 use crate::spawn::{Builder, Coroutine, catch, drop_quietly};
 
@@ -37,7 +37,7 @@ type Next = Box<dyn FnOnce(Unparked) -> Turn>;
 
 /// A wait without a stack.
 pub struct Hibernation {
-    slot: u32,
+    place: Place,
     reason: Reason,
     deadline: Option<Instant>,
     then: Next,
@@ -63,10 +63,10 @@ impl Hibernation {
     {
         use std::os::fd::AsRawFd;
         let source = source(&kept);
-        let slot = source.hibernation_slot()?;
+        let place = source.place(name)?;
         let reason = Reason::Io { operation: name, descriptor: source.as_fd().as_raw_fd() };
         let then = Box::new(move |unparked| then(kept, unparked));
-        Ok(Hibernation { slot, reason, deadline, then })
+        Ok(Hibernation { place, reason, deadline, then })
     }
 }
 
@@ -96,7 +96,7 @@ impl Builder {
 
 /// Where and how long a hibernating body waits.
 struct Pending {
-    slot: u32,
+    place: Place,
     reason: Reason,
     deadline: Option<Instant>,
 }
@@ -110,9 +110,8 @@ struct Turns {
 impl Body for Turns {
     fn run(&self, record: &Rc<Record>) {
         let Some(next) = self.next.take() else { return };
-        let slept_on = self.pending.take();
-        if let (Some(pending), Outcome::TimedOut) = (slept_on, record.outcome.get()) {
-            scheduler::with(|scheduler| scheduler.slots.set_waiter(pending.slot, Direction::Read, None));
+        if let Some(pending) = self.pending.take() {
+            scheduler::with(|scheduler| scheduler.slots.wake_up(pending.place, Direction::Read, record));
         }
         if record.root_cancelled.get() {
             drop_quietly(record, next);
@@ -123,9 +122,9 @@ impl Body for Turns {
             Outcome::Woken | Outcome::Cancelled => Unparked::Woken,
         };
         match catch(record, move || next(unparked)) {
-            Some(Ok(Turn::Wait(Hibernation { slot, reason, deadline, then }))) => {
+            Some(Ok(Turn::Wait(Hibernation { place, reason, deadline, then }))) => {
                 self.next.set(Some(then));
-                self.pending.set(Some(Pending { slot, reason, deadline }));
+                self.pending.set(Some(Pending { place, reason, deadline }));
             }
             Some(Err(panic)) => self.panic.set(Some(panic)),
             Some(Ok(Turn::Done)) | None => {}
@@ -153,12 +152,13 @@ impl Body for Turns {
     fn arm(&self, scheduler: &Scheduler, unparker: &Unparker) {
         let Some(pending) = self.pending.take() else { return };
         unparker.record.reason.set(pending.reason);
-        if scheduler.slots.is_ready(pending.slot, Direction::Read) {
+        if !scheduler.slots.hibernate(pending.place, Direction::Read, unparker) {
             scheduler.make_ready(&unparker.record, Outcome::Woken);
         } else {
-            scheduler.slots.set_waiter(pending.slot, Direction::Read, Some(unparker.clone()));
-            if let Some(deadline) = pending.deadline {
-                let at = scheduler.clock.to_nanos(deadline);
+            // A wait refills the budget, as on a stack.
+            unparker.record.budget.set(unparker.record.full_budget.get());
+            let deadline = pending.deadline.map(|deadline| scheduler.clock.to_nanos(deadline));
+            if let Some(at) = deadline.filter(|&at| at != u64::MAX) {
                 let key = scheduler.timers.borrow_mut().insert(at, Timer::Wait(unparker.clone()));
                 unparker.record.timer.set(Some(key));
             }

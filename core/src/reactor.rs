@@ -16,7 +16,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 /// What a descriptor is ready for, as a set of bits.
 pub(crate) mod readiness {
@@ -42,8 +42,13 @@ pub(crate) struct Event {
     pub(crate) readiness: u8,
 }
 
-/// Tells a reactor to forget a descriptor, from whatever thread has just stopped using it.
-pub(crate) type Deregister = Box<dyn Fn(RawFd) + Send + Sync>;
+/// What other threads may ask of a reactor.
+pub(crate) trait Remote: Send + Sync {
+    /// Stops reporting changes of `descriptor`.
+    fn deregister(&self, descriptor: RawFd);
+    /// Makes the poll that waits now, or else the next one, return at once.
+    fn wake(&self);
+}
 
 /// A source of readiness events.
 pub(crate) trait Reactor {
@@ -51,14 +56,17 @@ pub(crate) trait Reactor {
     fn register(&self, descriptor: RawFd, token: usize) -> io::Result<()>;
     /// Stops reporting changes of `descriptor`.
     fn deregister(&self, descriptor: RawFd) -> io::Result<()>;
-    /// A deregistration that may cross threads.
-    fn remote_deregister(&self) -> io::Result<Deregister>;
+    /// A handle for other threads; asked for once.
+    fn remote(&self) -> io::Result<Box<dyn Remote>>;
     /// Waits up to `timeout` for changes and adds them to `found`; returns early when interrupted.
     fn poll(&mut self, timeout: Duration, found: &mut Vec<Event>) -> io::Result<()>;
 }
 
 /// At most this many events are taken from the system at a time (SCH-4).
 const EVENTS_PER_POLL: usize = 2000;
+
+/// The token of the waker; slots count from zero and never get there.
+const WAKER_TOKEN: Token = Token(usize::MAX - 2);
 
 /// The reactor on mio: epoll here, kqueue where that is the system's way.
 pub(crate) struct MioReactor {
@@ -86,12 +94,10 @@ impl Reactor for MioReactor {
         self.registry().deregister(&mut SourceFd(&descriptor))
     }
 
-    fn remote_deregister(&self) -> io::Result<Deregister> {
+    fn remote(&self) -> io::Result<Box<dyn Remote>> {
         let registry = self.registry().try_clone()?;
-        Ok(Box::new(move |descriptor| {
-            // It fails when the descriptor is closed already, and then there is nothing left to forget.
-            let _ = registry.deregister(&mut SourceFd(&descriptor));
-        }))
+        let waker = Waker::new(&registry, WAKER_TOKEN)?;
+        Ok(Box::new(MioRemote { registry, waker }))
     }
 
     fn poll(&mut self, timeout: Duration, found: &mut Vec<Event>) -> io::Result<()> {
@@ -99,8 +105,26 @@ impl Reactor for MioReactor {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        found.extend(self.events.iter().map(|event| Event { token: event.token().0, readiness: readiness_of(event) }));
+        let descriptors = self.events.iter().filter(|event| event.token() != WAKER_TOKEN);
+        found.extend(descriptors.map(|event| Event { token: event.token().0, readiness: readiness_of(event) }));
         Ok(())
+    }
+}
+
+struct MioRemote {
+    registry: Registry,
+    waker: Waker,
+}
+
+impl Remote for MioRemote {
+    fn deregister(&self, descriptor: RawFd) {
+        // It fails when the descriptor is closed already, and then there is nothing left to forget.
+        let _ = self.registry.deregister(&mut SourceFd(&descriptor));
+    }
+
+    fn wake(&self) {
+        // The write to an eventfd that is open fails only when its counter is full, and then it wakes already.
+        let _ = self.waker.wake();
     }
 }
 

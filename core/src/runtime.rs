@@ -186,7 +186,7 @@ impl Runtime {
         panics::install_hook();
         fault::install();
         fault::ensure_alternate_stack()?;
-        let remote = reactor.remote_deregister()?;
+        let remote = reactor.remote()?;
         let options = StackOptions { default_size: self.stack_size, guards: self.guards, ..StackOptions::default() };
         let scheduler = Rc::new(Scheduler::new(Setup {
             clock: if self.virtual_time { Clock::simulated() } else { Clock::real() },

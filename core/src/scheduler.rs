@@ -317,9 +317,7 @@ impl Scheduler {
         }
         self.events.replace(events);
         if let Some(inbox) = self.inbox.get() {
-            for slot in inbox.take_released() {
-                self.slots.close(slot);
-            }
+            inbox.take_released().into_iter().for_each(|slot| self.close_slot(slot));
         }
         Ok(())
     }
@@ -358,6 +356,11 @@ impl Scheduler {
     pub(crate) fn deregister(&self, slot: u32, descriptor: RawFd) {
         // It can only fail for a descriptor that is gone already.
         let _ = self.reactor.borrow().deregister(descriptor);
+        self.close_slot(slot);
+    }
+
+    /// Forgets a slot and wakes whoever waits on it, to find out why.
+    fn close_slot(&self, slot: u32) {
         for unparker in self.slots.close(slot).into_iter().flatten() {
             let _ = self.unpark(&unparker, Outcome::Woken);
         }

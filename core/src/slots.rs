@@ -8,11 +8,12 @@
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::park::Unparker;
-use crate::reactor::{Deregister, readiness};
-use crate::record::State;
+use crate::reactor::{Remote, readiness};
+use crate::record::{Record, State};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,16 @@ impl Direction {
 struct Slot {
     in_use: bool,
     readiness: u8,
+    /// Rises with every release, so that a [`Place`] of a released source is known as such.
+    released: u32,
     waiters: [Option<Unparker>; 2],
+}
+
+/// A slot for as long as it belongs to the source that it was taken for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    index: u32,
+    released: u32,
 }
 
 /// The slots of one runtime, found by index.
@@ -62,17 +72,40 @@ impl Slots {
             table.push(Slot::default());
             (table.len() - 1) as u32
         });
-        table[index as usize] = Slot { in_use: true, ..Slot::default() };
+        table[index as usize].in_use = true;
         index
     }
 
     /// Gives a slot back, and returns who waited on it.
     pub(crate) fn close(&self, index: u32) -> [Option<Unparker>; 2] {
-        let slot = std::mem::take(&mut self.table.borrow_mut()[index as usize]);
+        let mut table = self.table.borrow_mut();
+        let slot = &mut table[index as usize];
+        let closed = Slot { released: slot.released.wrapping_add(1), ..Slot::default() };
+        let slot = std::mem::replace(slot, closed);
         if slot.in_use {
             self.free.borrow_mut().push(index);
         }
         slot.waiters
+    }
+
+    pub(crate) fn place(&self, index: u32) -> Place {
+        Place { index, released: self.table.borrow()[index as usize].released }
+    }
+
+    /// Waits at a place without a stack; false when there is something to do at once:
+    /// it is ready, taken by another waiter, or no longer its source's.
+    pub(crate) fn hibernate(&self, place: Place, direction: Direction, waiter: &Unparker) -> bool {
+        let belongs = self.place(place.index).released == place.released;
+        let waits = belongs && !self.is_ready(place.index, direction) && self.waiter(place.index, direction).is_none();
+        if waits {
+            self.set_waiter(place.index, direction, waiter.clone());
+        }
+        waits
+    }
+
+    /// Ends such a wait, whatever has become of the place.
+    pub(crate) fn wake_up(&self, place: Place, direction: Direction, record: &Rc<Record>) {
+        self.withdraw(place.index, direction, record);
     }
 
     pub(crate) fn is_ready(&self, index: u32, direction: Direction) -> bool {
@@ -109,11 +142,18 @@ impl Slots {
         waits.then(|| waiter.clone())
     }
 
-    pub(crate) fn set_waiter(&self, index: u32, direction: Direction, waiter: Option<Unparker>) {
+    /// Puts a waiter in its place; one that is there has ended its wait and not yet run.
+    pub(crate) fn set_waiter(&self, index: u32, direction: Direction, waiter: Unparker) {
         // The replaced unparker may be the last to hold its record, whose drop must find the table free.
-        let replaced =
-            std::mem::replace(&mut self.table.borrow_mut()[index as usize].waiters[direction as usize], waiter);
+        let replaced = self.table.borrow_mut()[index as usize].waiters[direction as usize].replace(waiter);
         drop(replaced);
+    }
+
+    /// Takes this coroutine out of its place, which another may have taken over, or whose slot may serve another source.
+    pub(crate) fn withdraw(&self, index: u32, direction: Direction, record: &Rc<Record>) {
+        let withdrawn = self.table.borrow_mut()[index as usize].waiters[direction as usize]
+            .take_if(|waiter| Rc::ptr_eq(&waiter.record, record));
+        drop(withdrawn);
     }
 
     /// How many descriptors are registered.
@@ -131,7 +171,7 @@ impl Slots {
 pub(crate) struct Inbox {
     runtime: u32,
     released: Mutex<Vec<u32>>,
-    deregister: Deregister,
+    remote: Box<dyn Remote>,
 }
 
 static INBOXES: Mutex<Vec<Arc<Inbox>>> = Mutex::new(Vec::new());
@@ -142,8 +182,8 @@ fn inboxes() -> std::sync::MutexGuard<'static, Vec<Arc<Inbox>>> {
 
 impl Inbox {
     /// Makes the inbox of a runtime known to all threads.
-    pub(crate) fn open(runtime: u32, deregister: Deregister) -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox { runtime, released: Mutex::default(), deregister });
+    pub(crate) fn open(runtime: u32, remote: Box<dyn Remote>) -> Arc<Inbox> {
+        let inbox = Arc::new(Inbox { runtime, released: Mutex::default(), remote });
         inboxes().push(inbox.clone());
         inbox
     }
@@ -155,8 +195,10 @@ impl Inbox {
     /// Releases a slot of another thread's runtime, if that still runs.
     pub(crate) fn release(runtime: u32, index: u32, descriptor: RawFd) {
         let Some(inbox) = inboxes().iter().find(|inbox| inbox.runtime == runtime).cloned() else { return };
-        (inbox.deregister)(descriptor);
+        inbox.remote.deregister(descriptor);
         inbox.released.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        // Whoever waits on the slot must hear of it now, and not when something else happens.
+        inbox.remote.wake();
     }
 
     pub(crate) fn take_released(&self) -> Vec<u32> {

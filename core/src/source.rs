@@ -13,6 +13,7 @@
 //!   used under another runtime it moves there.
 //! - It is deregistered before it is closed or given away: a duplicate would otherwise keep sending events.
 //! - One coroutine waits per direction; a second gets [`SimultaneousError`].
+//!   So does one that would have to wait in another runtime meanwhile: the source stays where it is waited on.
 //! - A coroutine that keeps succeeding gives way after its budget (`set_selfishness`).
 //!
 //! Outside a coroutine an operation that would block waits with poll(2), so that a socket also works on a plain thread.
@@ -31,7 +32,7 @@ use crate::cancel;
 use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
 use crate::record::Record;
 use crate::scheduler::{self, Scheduler};
-use crate::slots::{Direction, Inbox};
+use crate::slots::{Direction, Inbox, Place};
 use crate::yielding::yield_slice;
 
 /// When an operation is given up with [`io::ErrorKind::TimedOut`].
@@ -58,16 +59,26 @@ pub struct Source<S: AsFd> {
 
 struct Registration {
     /// The runtime's number and the slot's index in it, or zero.
+    ///
+    /// Who registers looks at `closed` afterwards, and who closes looks at `home` afterwards, in one total order:
+    /// so a close by another thread is not missed.
     home: AtomicU64,
     descriptor: RawFd,
     closed: AtomicBool,
+    /// Per direction, whether a coroutine waits. Only a hint: a waiter that loses its registration is woken all the same.
+    waited_on: [AtomicBool; 2],
 }
 
 impl<S: AsFd> Source<S> {
     /// Wraps a non-blocking descriptor. Registers nothing yet.
     pub fn new(inner: S) -> Source<S> {
         let descriptor = inner.as_fd().as_raw_fd();
-        let registration = Registration { home: AtomicU64::new(0), descriptor, closed: AtomicBool::new(false) };
+        let registration = Registration {
+            home: AtomicU64::new(0),
+            descriptor,
+            closed: AtomicBool::new(false),
+            waited_on: [const { AtomicBool::new(false) }; 2],
+        };
         Source { registration, inner }
     }
 
@@ -87,14 +98,14 @@ impl<S: AsFd> Source<S> {
     ///
     /// Answers whether it was open. Never suspends. The descriptor itself is closed on drop.
     pub fn close(&self) -> bool {
-        let was_open = !self.registration.closed.swap(true, Ordering::Relaxed);
+        let was_open = !self.registration.closed.swap(true, Ordering::SeqCst);
         self.registration.release();
         was_open
     }
 
     /// Whether [`close`](Self::close) has been called.
     pub fn is_closed(&self) -> bool {
-        self.registration.closed.load(Ordering::Relaxed)
+        self.registration.closed.load(Ordering::SeqCst)
     }
 
     /// Runs `operation` until it does something else than would-block, parking in between.
@@ -106,7 +117,8 @@ impl<S: AsFd> Source<S> {
     /// # Errors
     ///
     /// What `operation` fails with; [`io::ErrorKind::TimedOut`] when `limit` passed;
-    /// [`SimultaneousError`], [`ClosedError`]; and, while the coroutine unwinds, [`RefusedError`] instead of a wait.
+    /// [`SimultaneousError`], [`ClosedError`]; and, while the coroutine unwinds, [`RefusedError`] instead of a wait,
+    /// after one attempt.
     ///
     /// # Cancellation
     ///
@@ -120,6 +132,7 @@ impl<S: AsFd> Source<S> {
         mut operation: impl FnMut(&S) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut deadline = None;
+        let mut tried = false;
         loop {
             if self.is_closed() {
                 return Err(ClosedError { operation: name }.into());
@@ -128,15 +141,18 @@ impl<S: AsFd> Source<S> {
                 None | Some(Step::Outside) => return self.attempt_blocking(direction, name, limit, operation),
                 Some(Step::Interrupted(record)) => cancel::raise(&record),
                 Some(Step::Exhausted) => yield_slice(),
+                // One that unwinds cannot wait for the reactor to say that there is something.
+                Some(Step::Wait(_)) if !tried && thread::panicking() => {}
                 Some(Step::Wait(record)) => {
                     self.registration.wait(&record, direction, name, limit, &mut deadline)?;
                     continue;
                 }
                 Some(Step::Go) => {}
             }
+            tried = true;
             match operation(&self.inner) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.would_block(direction)?;
+                    self.registration.would_block(direction, name)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -175,12 +191,16 @@ impl<S: AsFd> Source<S> {
         )
     }
 
-    /// Prepares to hibernate on this source: see [`Hibernation`](crate::Hibernation).
-    pub(crate) fn hibernation_slot(&self) -> io::Result<u32> {
+    /// Where to hibernate on this source: see [`Hibernation`](crate::Hibernation).
+    pub(crate) fn place(&self, name: &'static str) -> io::Result<Place> {
         if self.is_closed() {
-            return Err(ClosedError { operation: "hibernate" }.into());
+            return Err(ClosedError { operation: name }.into());
         }
-        scheduler::with(|scheduler| self.registration.slot(scheduler)).unwrap_or_else(|| Err(not_in_runtime()))
+        scheduler::with(|scheduler| {
+            let slot = self.registration.slot(scheduler, name)?;
+            Ok(scheduler.slots.place(slot))
+        })
+        .unwrap_or_else(|| Err(not_in_runtime()))
     }
 
     fn attempt_blocking<T>(
@@ -195,7 +215,7 @@ impl<S: AsFd> Source<S> {
             WaitLimit::After(timeout) => Instant::now().checked_add(timeout),
             WaitLimit::At(at) => Some(at),
         };
-        loop {
+        while !self.is_closed() {
             match operation(&self.inner) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     poll_blocking(self.inner.as_fd(), direction, name, deadline)?;
@@ -204,6 +224,7 @@ impl<S: AsFd> Source<S> {
                 done => return done,
             }
         }
+        Err(ClosedError { operation: name }.into())
     }
 }
 
@@ -257,24 +278,28 @@ impl Registration {
     }
 
     /// The slot in this runtime, registering there if need be.
-    fn slot(&self, scheduler: &Scheduler) -> io::Result<u32> {
+    fn slot(&self, scheduler: &Scheduler, name: &'static str) -> io::Result<u32> {
         if let Some(slot) = self.known_slot(scheduler) {
             return Ok(slot);
         }
+        if self.waited_on.iter().any(|waited_on| waited_on.load(Ordering::Relaxed)) {
+            let refused = scheduler.current.borrow().as_ref().map(|record| record.describe()).unwrap_or_default();
+            return Err(SimultaneousError { operation: name, waiting: None, refused }.into());
+        }
         self.release();
         let slot = scheduler.register(self.descriptor)?;
-        self.home.store((u64::from(scheduler.id) << 32) | u64::from(slot), Ordering::Relaxed);
+        self.home.store((u64::from(scheduler.id) << 32) | u64::from(slot), Ordering::SeqCst);
         Ok(slot)
     }
 
-    fn would_block(&self, direction: Direction) -> io::Result<()> {
-        scheduler::with(|scheduler| {
-            let known = self.known_slot(scheduler);
-            let slot = self.slot(scheduler)?;
-            if known.is_some() {
+    fn would_block(&self, direction: Direction, name: &'static str) -> io::Result<()> {
+        scheduler::with(|scheduler| match self.known_slot(scheduler) {
+            Some(slot) => {
                 scheduler.slots.clear_all(slot, direction);
+                Ok(())
             }
-            Ok(())
+            // The reactor's first event will tell of what comes from now on, and of what has come since the attempt.
+            None => self.slot(scheduler, name).map(drop),
         })
         .unwrap_or_else(|| Err(not_in_runtime()))
     }
@@ -287,6 +312,7 @@ impl Registration {
         });
     }
 
+    /// Parks until an event, once for all the reasons there may be to look again.
     fn wait(
         &self,
         record: &Rc<Record>,
@@ -299,9 +325,10 @@ impl Registration {
             return Err(RefusedError { operation: name }.into());
         }
         let slot = scheduler::with(|scheduler| {
-            let slot = self.slot(scheduler)?;
+            // Released by another thread just now: the caller looks again.
+            let Some(slot) = self.known_slot(scheduler) else { return Ok(None) };
             if let Some(other) = scheduler.slots.waiter(slot, direction) {
-                let (waiting, refused) = (other.record.describe(), record.describe());
+                let (waiting, refused) = (Some(other.record.describe()), record.describe());
                 return Err(SimultaneousError { operation: name, waiting, refused }.into());
             }
             if deadline.is_none() {
@@ -311,22 +338,26 @@ impl Registration {
                     WaitLimit::At(at) => Some(scheduler.clock.to_nanos(at)),
                 };
             }
-            Ok(slot)
+            Ok(Some(slot))
         })
         .unwrap_or_else(|| Err(not_in_runtime()))?;
+        let Some(slot) = slot else { return Ok(()) };
+        let waited_on = &self.waited_on[direction as usize];
+        waited_on.store(true, Ordering::Relaxed);
         let outcome = park::wait(
             record,
             Reason::Io { operation: name, descriptor: self.descriptor },
             *deadline,
             Cut::Short,
-            |unparker| set_waiter(slot, direction, Some(unparker)),
+            |unparker| {
+                scheduler::with(|scheduler| scheduler.slots.set_waiter(slot, direction, unparker));
+            },
             || {
-                if !self.is_released() {
-                    set_waiter(slot, direction, None);
-                }
+                scheduler::with(|scheduler| scheduler.slots.withdraw(slot, direction, record));
                 Withdrawal::Withdrawn
             },
         );
+        waited_on.store(false, Ordering::Relaxed);
         match outcome {
             Outcome::Woken => {
                 record.budget.set(record.full_budget.get());
@@ -337,13 +368,9 @@ impl Registration {
         }
     }
 
-    fn is_released(&self) -> bool {
-        self.home.load(Ordering::Relaxed) == 0
-    }
-
     /// Forgets the registration and wakes whoever waits, to find out why.
     fn release(&self) {
-        let home = self.home.swap(0, Ordering::Relaxed);
+        let home = self.home.swap(0, Ordering::SeqCst);
         let (runtime, slot) = ((home >> 32) as u32, home as u32);
         if runtime == 0 {
             return;
@@ -365,10 +392,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.release();
     }
-}
-
-fn set_waiter(slot: u32, direction: Direction, waiter: Option<park::Unparker>) {
-    scheduler::with(|scheduler| scheduler.slots.set_waiter(slot, direction, waiter));
 }
 
 fn poll_blocking(
@@ -424,14 +447,19 @@ impl std::error::Error for OperationTimedOut {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimultaneousError {
     operation: &'static str,
-    waiting: String,
+    /// None if it is a coroutine of another runtime, which is not ours to look at.
+    waiting: Option<String>,
     refused: String,
 }
 
 impl fmt::Display for SimultaneousError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SimultaneousError { operation, waiting, refused } = self;
-        write!(f, "{operation}: coroutine {waiting} already waits here, so coroutine {refused} cannot")
+        match waiting {
+            Some(waiting) => write!(f, "{operation}: coroutine {waiting} already waits here")?,
+            None => write!(f, "{operation}: a coroutine of another runtime already waits here")?,
+        }
+        write!(f, ", so coroutine {refused} cannot")
     }
 }
 
