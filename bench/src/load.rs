@@ -33,12 +33,7 @@ impl Exchange {
     /// A message of `len` bytes that is to come back as it is.
     pub fn echo(len: usize) -> Self {
         let message: Vec<u8> = (b'a'..=b'z').cycle().take(len).collect();
-        Self {
-            request: message.clone(),
-            head: message.clone(),
-            tail: message,
-            len,
-        }
+        Self { request: message.clone(), head: message.clone(), tail: message, len }
     }
 
     /// `GET /plaintext`; asks the server once to learn how long its answers are.
@@ -55,25 +50,15 @@ impl Exchange {
             answer.extend(byte);
         }
         let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        for wanted in [
-            "content-length: 13\r\n",
-            "content-type: text/plain",
-            "date: ",
-            "server: ",
-        ] {
+        for wanted in ["content-length: 13\r\n", "content-type: text/plain", "date: ", "server: "] {
             if !text.contains(wanted) {
                 return Err(io::Error::other(format!("no {wanted:?} in {text:?}")));
             }
         }
-        Ok(Self {
-            request,
-            head: b"HTTP/1.1 200".to_vec(),
-            tail: BODY.to_vec(),
-            len: answer.len(),
-        })
+        Ok(Self { request, head: b"HTTP/1.1 200".to_vec(), tail: BODY.to_vec(), len: answer.len() })
     }
 
-    fn check(&self, answer: &[u8]) -> io::Result<()> {
+    pub fn check(&self, answer: &[u8]) -> io::Result<()> {
         if answer.starts_with(&self.head) && answer.ends_with(&self.tail) {
             return Ok(());
         }
@@ -109,29 +94,15 @@ struct Connection {
 
 impl Load {
     /// Opens `count` connections that pipeline `depth` requests each.
-    pub fn connect(
-        addr: SocketAddr,
-        exchange: Exchange,
-        count: usize,
-        depth: usize,
-    ) -> io::Result<Self> {
+    pub fn connect(addr: SocketAddr, exchange: Exchange, count: usize, depth: usize) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(count);
         for index in 0..count {
             let stream = connect(addr)?;
             stream.set_nonblocking(true)?;
             let data = epoll::EventData::new_u64(index as u64);
-            epoll::add(
-                &epoll,
-                &stream,
-                data,
-                epoll::EventFlags::IN | epoll::EventFlags::ET,
-            )?;
-            connections.push(Connection {
-                stream,
-                answers: vec![0; depth * exchange.len].into(),
-                filled: 0,
-            });
+            epoll::add(&epoll, &stream, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+            connections.push(Connection { stream, answers: vec![0; depth * exchange.len].into(), filled: 0 });
         }
         Ok(Self {
             epoll,
@@ -167,24 +138,15 @@ impl Load {
                 }
             }
         }
-        Ok(Slice {
-            completed,
-            elapsed: start.elapsed(),
-        })
+        Ok(Slice { completed, elapsed: start.elapsed() })
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let limit = Timespec {
-            tv_sec: PATIENCE.as_secs() as i64,
-            tv_nsec: 0,
-        };
+        let limit = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&limit)) {
             // A profiler that attaches interrupts the wait; the caller waits again.
             Ok(1..) | Err(Errno::INTR) => Ok(()),
-            Ok(0) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the server stopped answering",
-            )),
+            Ok(0) => Err(io::Error::new(io::ErrorKind::TimedOut, "the server stopped answering")),
             Err(error) => Err(error.into()),
         }
     }
@@ -210,10 +172,7 @@ impl Connection {
             result => result?,
         };
         if received == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the server hung up",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
         }
         self.filled += received;
         if self.filled < self.answers.len() {

@@ -22,9 +22,7 @@ impl Cores {
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         match (cores.next(), cores.next()) {
             (Some(load), Some(server)) => Ok(Self { load, server }),
-            _ => Err(io::Error::other(
-                "two cores are needed: one for the servers and one for the load",
-            )),
+            _ => Err(io::Error::other("two cores are needed: one for the servers and one for the load")),
         }
     }
 }
@@ -54,9 +52,7 @@ impl Scheduled {
         let mut sum = Self::default();
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let mut nanos = schedstat
-                .split_whitespace()
-                .map_while(|word| word.parse().ok());
+            let mut nanos = schedstat.split_whitespace().map_while(|word| word.parse().ok());
             sum.ran += Duration::from_nanos(nanos.next().unwrap_or(0));
             sum.waited += Duration::from_nanos(nanos.next().unwrap_or(0));
         }
@@ -65,10 +61,7 @@ impl Scheduled {
 
     /// What was given since `before`.
     pub fn since(self, before: Self) -> Self {
-        Self {
-            ran: self.ran.saturating_sub(before.ran),
-            waited: self.waited.saturating_sub(before.waited),
-        }
+        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
     }
 }
 
@@ -93,12 +86,6 @@ pub fn resident(pid: &str) -> io::Result<u64> {
 /// Raises the limit on open descriptors to what the machine allows and returns it.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )?;
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(limit.maximum.unwrap_or(1 << 20))
 }

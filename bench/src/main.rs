@@ -1,11 +1,16 @@
 //! Grapeshot beside its peers. `BENCHMARKS.md` at the root of the repository says how to run this and holds the figures.
 //!
 //! - [`sockets`]: servers under load, each a process of its own ([`peers`], [`serve`]), loaded in turn by [`load`].
+//! - [`idle`]: what the same servers hold for a connection that says nothing.
+//! - [`micro`]: switching, spawning and sleeping inside one process.
 
+mod idle;
 mod load;
 mod machine;
+mod micro;
 mod options;
 mod peers;
+mod plain;
 mod serve;
 mod sockets;
 mod stats;
@@ -39,15 +44,25 @@ fn run(words: &[String]) -> io::Result<()> {
         machine::raise_descriptor_limit()?;
         return serve::serve(&rest.join(" "));
     }
-    let options =
-        Options::parse(rest).map_err(|error| io::Error::other(format!("{error}\n{USAGE}")))?;
+    if table == micro::SLEEP_AS {
+        return micro::sleep_as(&rest.join(" "));
+    }
+    let options = Options::parse(rest).map_err(|error| io::Error::other(format!("{error}\n{USAGE}")))?;
     machine::raise_descriptor_limit()?;
     match table.as_str() {
         "http" => sockets::http(&options),
         "echo" => sockets::echo(&options),
+        "yield" => micro::yield_now(&options),
+        "spawn" => micro::spawn(&options),
+        "sleepers" => micro::sleepers(&options),
+        "idle" => idle::idle(&options),
         "all" => {
             sockets::http(&options)?;
-            sockets::echo(&options)
+            sockets::echo(&options)?;
+            micro::yield_now(&options)?;
+            micro::spawn(&options)?;
+            micro::sleepers(&options)?;
+            idle::idle(&options)
         }
         _ => Err(io::Error::other(USAGE)),
     }

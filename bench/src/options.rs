@@ -28,11 +28,7 @@ impl Options {
         };
         for word in words {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
-            let number = || {
-                value
-                    .parse::<u64>()
-                    .map_err(|_| format!("{name} takes a number"))
-            };
+            let number = || value.parse::<u64>().map_err(|_| format!("{name} takes a number"));
             match name {
                 "--rounds" => options.rounds = number()? as usize,
                 "--slice-ms" => options.slice = Duration::from_millis(number()?.clamp(10, 1000)),

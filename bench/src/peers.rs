@@ -52,18 +52,15 @@ impl Server {
         command.args(["serve", kind]).env("GOMAXPROCS", "1");
         let mut child = spawn(command.stdout(Stdio::piped()), core)?;
         let stdout = child.stdout.take();
-        let mut server = Self {
-            name,
-            addr: (Ipv4Addr::LOCALHOST, 0).into(),
-            child,
-        };
+        let mut server = Self { name, addr: (Ipv4Addr::LOCALHOST, 0).into(), child };
         let mut line = String::new();
         if let Some(stdout) = stdout {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        server.addr = line.trim().parse().map_err(|_| {
-            io::Error::other(format!("{name} printed {line:?} where its address was due"))
-        })?;
+        server.addr = line
+            .trim()
+            .parse()
+            .map_err(|_| io::Error::other(format!("{name} printed {line:?} where its address was due")))?;
         await_start(server.addr)?;
         Ok(Some(server))
     }
@@ -119,18 +116,14 @@ fn scratch() -> io::Result<PathBuf> {
 }
 
 fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("peers")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
 /// Builds the Go peer, if this machine has Go.
 fn go_program() -> io::Result<Option<PathBuf>> {
     let program = scratch()?.join("go-peer");
     let mut build = Command::new("go");
-    build
-        .args(["build", "-o"])
-        .args([&program, &source("peer.go")]);
+    build.args(["build", "-o"]).args([&program, &source("peer.go")]);
     match build.status() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -28,9 +28,10 @@ const fn peer(name: &'static str, kind: &'static str) -> Peer {
 }
 
 /// The bare loop comes first, being what the others are divided by; its twin shows what the method resolves.
-const HTTP: &[Peer] = &[
+pub const HTTP: &[Peer] = &[
     peer("bare loop", "bare-http"),
     peer("bare loop, a second one", "bare-http"),
+    peer("Grapeshot", "grapeshot-http"),
     peer("hyper on tokio", "hyper"),
     peer("may_minihttp", "may-http"),
     peer("nginx", "nginx"),
@@ -40,6 +41,7 @@ const HTTP: &[Peer] = &[
 const ECHO: &[Peer] = &[
     peer("bare loop", "bare-echo"),
     peer("bare loop, a second one", "bare-echo"),
+    peer("Grapeshot", "grapeshot-echo"),
     peer("tokio", "tokio-echo"),
     peer("may", "may-echo"),
     peer("Go", "go-echo"),
@@ -58,9 +60,7 @@ pub fn http(options: &Options) -> io::Result<()> {
 /// TCP echo: 64 and 1024 connections.
 pub fn echo(options: &Options) -> io::Result<()> {
     println!("\n## TCP echo, {MESSAGE} bytes\n");
-    table(options, ECHO, &[(64, 1), (1024, 1)], |_| {
-        Ok(Exchange::echo(MESSAGE))
-    })
+    table(options, ECHO, &[(64, 1), (1024, 1)], |_| Ok(Exchange::echo(MESSAGE)))
 }
 
 fn table(
@@ -87,11 +87,7 @@ fn table(
         for server in &servers {
             let load = Load::connect(server.addr, exchange(server.addr)?, connections, depth)?;
             let samples = Vec::new();
-            contenders.push(Contender {
-                server,
-                load,
-                samples,
-            });
+            contenders.push(Contender { server, load, samples });
         }
         for round in 0..options.rounds + 1 {
             let mut order: Vec<usize> = (0..contenders.len()).collect();
@@ -148,9 +144,10 @@ impl Contender<'_> {
     fn attempt(&mut self, duration: Duration) -> io::Result<Sample> {
         let pid = self.server.pid();
         let before = (Scheduled::of(&pid)?, Scheduled::of("self")?);
-        let slice = self.load.run(duration).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", self.server.name))
-        })?;
+        let slice = self
+            .load
+            .run(duration)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.server.name)))?;
         thread::sleep(SETTLE);
         let server = Scheduled::of(&pid)?.since(before.0);
         let load = Scheduled::of("self")?.since(before.1);

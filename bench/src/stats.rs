@@ -15,22 +15,14 @@ impl Summary {
     pub fn of(samples: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
-        Self {
-            lower: quantile(&sorted, 0.25),
-            median: quantile(&sorted, 0.5),
-            upper: quantile(&sorted, 0.75),
-        }
+        Self { lower: quantile(&sorted, 0.25), median: quantile(&sorted, 0.5), upper: quantile(&sorted, 0.75) }
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
-        write!(
-            f,
-            "**{:.digits$}** ({:.digits$}–{:.digits$})",
-            self.median, self.lower, self.upper
-        )
+        write!(f, "**{:.digits$}** ({:.digits$}–{:.digits$})", self.median, self.lower, self.upper)
     }
 }
 

@@ -36,17 +36,9 @@ pub trait Protocol {
 pub fn run(listener: TcpListener, mut protocol: impl Protocol) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(
-        &epoll,
-        &listener,
-        EventData::new_u64(LISTENER),
-        EventFlags::IN,
-    )?;
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut connections = Connections::default();
-    let mut buffers = Buffers {
-        input: vec![0; BUFFER],
-        output: Vec::with_capacity(BUFFER),
-    };
+    let mut buffers = Buffers { input: vec![0; BUFFER], output: Vec::with_capacity(BUFFER) };
     let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
     loop {
         match epoll::wait(&epoll, spare_capacity(&mut events), None) {
@@ -90,10 +82,7 @@ impl Connections {
             self.open.push(None);
             self.open.len() - 1
         });
-        self.open[token] = Some(Connection {
-            stream,
-            rest: Vec::new(),
-        });
+        self.open[token] = Some(Connection { stream, rest: Vec::new() });
         token
     }
 }

@@ -30,9 +30,7 @@ pub fn http() -> io::Result<()> {
     let addr = free_addr()?;
     let server = HttpServer(Plaintext).start(addr)?;
     announce(addr)?;
-    server
-        .join()
-        .map_err(|_| io::Error::other("the server panicked"))
+    server.join().map_err(|_| io::Error::other("the server panicked"))
 }
 
 pub fn echo() -> io::Result<()> {
@@ -54,7 +52,5 @@ pub fn echo() -> io::Result<()> {
         }
     };
     let server = may::go!(accept);
-    server
-        .join()
-        .map_err(|_| io::Error::other("the server panicked"))
+    server.join().map_err(|_| io::Error::other("the server panicked"))
 }

@@ -5,6 +5,7 @@
 
 mod bare;
 mod may;
+mod suite;
 mod tokio;
 
 use std::io::{self, Write};
@@ -21,6 +22,8 @@ pub fn serve(kind: &str) -> io::Result<()> {
     match kind {
         "bare-http" => bare::run(listen()?, bare::Http::default()),
         "bare-echo" => bare::run(listen()?, bare::Echo),
+        "grapeshot-http" => suite::http(),
+        "grapeshot-echo" => suite::echo(),
         "hyper" => tokio::http(listen()?),
         "tokio-echo" => tokio::echo(listen()?),
         "may-http" => may::http(),

@@ -21,9 +21,8 @@ use super::{BODY, ECHO_BUFFER};
 /// hyper without limits: no timer is given to it. Flushing once for a pipelined batch is its fastest setting.
 pub fn http(listener: TcpListener) -> io::Result<()> {
     accept(listener, |stream| async move {
-        let connection = http1::Builder::new()
-            .pipeline_flush(true)
-            .serve_connection(TokioIo::new(stream), service_fn(plaintext));
+        let connection =
+            http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service_fn(plaintext));
         let _ = connection.await;
     })
 }
