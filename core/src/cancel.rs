@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::park::{self, Cut, Outcome, Reason};
 use crate::record::{Record, State};
-use crate::scheduler::{self, Scheduler, Timer};
+use crate::scheduler::{self, Timer};
 use crate::timer_wheel::TimerKey;
 
 /// A limit passed before the work was done.
@@ -125,7 +125,7 @@ impl Frame {
         if at == u64::MAX {
             return;
         }
-        scheduler::with(|scheduler| {
+        scheduler::with_runtime_of(&self.owner, |scheduler| {
             let key = scheduler.timers.borrow_mut().insert(at, Timer::Limit(self.clone()));
             self.timer.set(Some(key));
         });
@@ -135,7 +135,8 @@ impl Frame {
         self.deadline.set(None);
         if let Some(key) = self.timer.take() {
             // The timer's entry holds a reference to this frame: let it go after the wheel is free again.
-            let entry = scheduler::with(|scheduler| scheduler.timers.borrow_mut().cancel(key));
+            let entry =
+                scheduler::with_runtime_of(&self.owner, |scheduler| scheduler.timers.borrow_mut().cancel(key));
             drop(entry);
         }
     }
@@ -203,7 +204,7 @@ fn interrupt(record: &Rc<Record>) {
         _ => false,
     };
     if wakes {
-        scheduler::with(|scheduler: &Scheduler| scheduler.make_ready(record, Outcome::Cancelled));
+        scheduler::with_runtime_of(record, |scheduler| scheduler.make_ready(record, Outcome::Cancelled));
     }
 }
 
@@ -213,7 +214,7 @@ pub(crate) fn cancel_coroutine(record: &Rc<Record>) {
         return;
     }
     if record.state.get() == State::Unstarted {
-        scheduler::with(|scheduler| scheduler.start(record));
+        scheduler::with_runtime_of(record, |scheduler| scheduler.start(record));
     }
     interrupt(record);
 }

@@ -35,7 +35,6 @@ thread_local! {
 
 /// A computation on a stack of its own, not running at the moment.
 pub(crate) struct Context {
-    extent: Extent,
     switch: ManuallyDrop<Switch<(), (), (), Stack>>,
 }
 
@@ -50,13 +49,12 @@ pub(crate) enum Resumed {
 impl Context {
     /// Prepares `entry` to run on `stack`; nothing of it runs before the first [`resume`](Self::resume).
     pub(crate) fn new(stack: Stack, entry: impl FnOnce() + 'static) -> Context {
-        let extent = stack.extent();
         let switch = Switch::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             YIELDER.set(yielder);
             entry();
             YIELDER.set(ptr::null());
         });
-        Context { extent, switch: ManuallyDrop::new(switch) }
+        Context { switch: ManuallyDrop::new(switch) }
     }
 
     /// Runs the computation until it suspends or ends.
@@ -73,11 +71,13 @@ impl Context {
 
     /// Gives back the memory of the stack's pages that the suspended computation does not use.
     ///
-    /// `parked_at` is the address of a local of the function that called [`suspend`].
-    pub(crate) fn release_idle_pages(&self, parked_at: usize) {
+    /// `parked_at` is what [`stack_pointer`](crate::stack::stack_pointer) said in the function that called [`suspend`],
+    /// and `extent` where the stack lies.
+    pub(crate) fn release_idle_pages(&self, extent: Extent, parked_at: usize) {
+        debug_assert!(!self.switch.done());
         // SAFETY: a `Context` in hand is suspended and owns its mapped stack; everything below the frame that called
         // `suspend` is corosensei's saved registers, for which `release_below` keeps a margin.
-        unsafe { self.extent.release_below(parked_at) };
+        unsafe { extent.release_below(parked_at) };
     }
 }
 

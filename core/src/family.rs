@@ -13,7 +13,6 @@ use crate::cancel::{self, Frame};
 use crate::panics::{self, Panic};
 use crate::park::{self, Cut, Outcome, Reason, Unparked, Withdrawal};
 use crate::record::{Record, State};
-use crate::scheduler::Scheduler;
 use crate::wait_queue::WaitQueue;
 
 /// The children of one scope, or the members of one group.
@@ -58,18 +57,18 @@ impl Family {
     }
 
     /// Called by the scheduler when a child's stack is gone.
-    pub(crate) fn child_ended(&self, scheduler: &Scheduler, child: &Rc<Record>) {
+    pub(crate) fn child_ended(&self, child: &Rc<Record>) {
         self.alive.set(self.alive.get() - 1);
         let Some(body) = &self.body else {
             if child.detached.get() {
-                panics::report_unjoined(scheduler, child);
+                panics::report_unjoined(child);
             }
             self.ended.wake_all();
             return;
         };
         if let Some(panic) = child.body.take_panic() {
             if self.failure.borrow().is_some() {
-                panics::report(scheduler, child, &panic);
+                panics::report_and_drop(child, panic);
             } else {
                 *self.failure.borrow_mut() = Some(panic);
             }

@@ -20,6 +20,7 @@ mod park;
 mod reactor;
 mod record;
 mod family;
+mod joiners;
 mod runtime;
 mod scheduler;
 mod scope;

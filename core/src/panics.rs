@@ -10,19 +10,18 @@
 //! A panic that user code catches with `catch_unwind` is reported by nobody.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
-use std::panic::{self, PanicHookInfo};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::SystemTime;
 
 use backtrace::Backtrace;
 
 use crate::identity::CoroutineId;
 use crate::record::Record;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler;
 use crate::spawn::{Coroutine, CoroutineInfo};
 use crate::stack::StackError;
 
@@ -41,22 +40,32 @@ pub(crate) struct Details {
 
 /// A panic that ended a coroutine.
 pub struct Panic {
+    // Boxed, because every coroutine has room for the panic that it may come to.
+    inner: Box<Inner>,
+}
+
+struct Inner {
     message: String,
     location: Option<String>,
-    trace: RefCell<Option<Backtrace>>,
-    payload: Box<dyn Any + Send>,
+    // In mutexes, so that an error that carries a panic is `Sync`, as most ways to pass errors on ask for.
+    trace: Mutex<Option<Backtrace>>,
+    payload: Mutex<Box<dyn Any + Send>>,
 }
 
 impl Panic {
+    fn new(message: String, seen: Option<(Option<String>, Backtrace)>, payload: Box<dyn Any + Send>) -> Panic {
+        let (location, trace) = seen.map_or((None, None), |(location, trace)| (location, Some(trace)));
+        Panic { inner: Box::new(Inner { message, location, trace: Mutex::new(trace), payload: Mutex::new(payload) }) }
+    }
+
     /// Puts a caught payload together with what the hook saw.
     pub(crate) fn caught(id: CoroutineId, payload: Box<dyn Any + Send>) -> Panic {
         let details = scheduler::with(|scheduler| scheduler.take_panic_details(id)).flatten();
-        match details {
-            Some(Details { message, location, trace }) => {
-                Panic { message, location, trace: RefCell::new(Some(trace)), payload }
-            }
-            // Raised with `resume_unwind`, which calls no hook.
-            None => Panic { message: message_of(&*payload), location: None, trace: RefCell::default(), payload },
+        let message = message_of(&*payload);
+        match details.filter(|details| details.message == message) {
+            Some(Details { message, location, trace }) => Panic::new(message, Some((location, trace)), payload),
+            // Raised with `resume_unwind`, which calls no hook, perhaps after the coroutine caught another.
+            None => Panic::new(message, None, payload),
         }
     }
 
@@ -65,51 +74,52 @@ impl Panic {
     pub fn from_payload(payload: Box<dyn Any + Send>) -> Panic {
         match scheduler::with(|scheduler| scheduler.current.borrow().as_ref().map(|record| record.id())).flatten() {
             Some(id) => Panic::caught(id, payload),
-            None => Panic { message: message_of(&*payload), location: None, trace: RefCell::default(), payload },
+            None => Panic::new(message_of(&*payload), None, payload),
         }
     }
 
     /// What it panicked with.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.inner.message
     }
 
     /// Where, as `file:line:column`.
     pub fn location(&self) -> Option<&str> {
-        self.location.as_deref()
+        self.inner.location.as_deref()
     }
 
     /// The functions it was in, innermost first, in one line: `[dir/file.rs function|line] […]` (DIA-3).
     ///
     /// The first call in a process reads the program's debug information, which takes a while.
     pub fn trace(&self) -> String {
-        let mut trace = self.trace.borrow_mut();
+        let mut trace = self.inner.trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.as_mut().map(compact).unwrap_or_default()
     }
 
     /// The value given to `panic!`, for `std::panic::resume_unwind`.
     pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload
+        self.inner.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on panicking, in the running coroutine.
     pub(crate) fn resume(self) -> ! {
-        let Panic { message, location, trace, payload } = self;
+        let Inner { message, location, trace, payload } = *self.inner;
         scheduler::with(|scheduler| {
             let current = scheduler.current.borrow();
-            if let (Some(record), Some(trace)) = (current.as_ref(), trace.into_inner()) {
+            let trace = trace.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(record), Some(trace)) = (current.as_ref(), trace) {
                 let details = Details { message, location, trace };
                 scheduler.panic_details.borrow_mut().insert(record.id(), details);
             }
         });
-        panic::resume_unwind(payload)
+        panic::resume_unwind(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.location {
+        f.write_str(self.message())?;
+        match self.location() {
             Some(location) => write!(f, ", at {location}"),
             None => Ok(()),
         }
@@ -200,38 +210,50 @@ fn is_machinery(name: &str, path: &std::path::Path) -> bool {
     const PREFIXES: [&str; 8] =
         ["std::", "core::", "alloc::", "<alloc::", "<core::", "backtrace::", "corosensei::", "rust_begin_unwind"];
     let of_std = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || path.starts_with("/rustc");
-    let of_runtime = name.contains("grapeshot_core::") && !name.contains("tests::");
+    let of_runtime = ["grapeshot_core::", "<grapeshot_core::"].iter().any(|prefix| name.starts_with(prefix));
     of_std || of_runtime || name.starts_with("__rust") || name.contains("corosensei")
 }
 
 /// Reports the panic of a coroutine that ended and that nobody will join.
-pub(crate) fn report_unjoined(scheduler: &Scheduler, record: &Rc<Record>) {
+pub(crate) fn report_unjoined(record: &Rc<Record>) {
     if let Some(panic) = record.body.take_panic() {
-        report(scheduler, record, &panic);
+        report_and_drop(record, panic);
+    }
+}
+
+/// Reports a panic and drops it, whatever the destructor of its payload does.
+pub(crate) fn report_and_drop(record: &Rc<Record>, panic: Panic) {
+    report(record, &panic);
+    contain(|| drop(panic));
+}
+
+/// Runs a destructor of the user's where its panic would end somebody else.
+pub(crate) fn contain(f: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(f)) {
+        // The payload's own destructor may panic as well.
+        std::mem::forget(payload);
     }
 }
 
 /// Gives a panic to the notifier, or to the default one if that panics too (THR-9).
-pub(crate) fn report(scheduler: &Scheduler, record: &Rc<Record>, panic: &Panic) {
-    scheduler.crashes.set(scheduler.crashes.get() + 1);
+pub(crate) fn report(record: &Rc<Record>, panic: &Panic) {
+    let notifier = scheduler::with(|scheduler| {
+        scheduler.crashes.set(scheduler.crashes.get() + 1);
+        scheduler.notifier.borrow().clone()
+    });
     let info = Coroutine { record: record.clone() }.info();
-    let notifier = scheduler.notifier.borrow().clone();
-    let told = notifier.map(|notifier| panic::catch_unwind(panic::AssertUnwindSafe(|| notifier(&info, panic))));
-    match told {
-        Some(Ok(())) => {}
-        Some(Err(_)) => {
-            print_line(info.id.as_u64(), "the panic notifier panicked; what it was to report:");
-            report_by_default(&info, panic);
-        }
-        None => report_by_default(&info, panic),
+    let Some(notifier) = notifier.flatten() else { return report_by_default(&info, panic) };
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| notifier(&info, panic))) {
+        let failure = Panic::from_payload(payload);
+        print_line(info.id.as_u64(), &format!("the panic notifier panicked: {failure}; what it was to report:"));
+        report_by_default(&info, panic);
+        contain(|| drop(failure));
     }
 }
 
 /// Reports that a coroutine could not be given a stack.
-pub(crate) fn report_stackless(scheduler: &Scheduler, record: &Rc<Record>, error: &StackError) {
-    let message = format!("no stack to run on: {error}");
-    let panic = Panic { message, location: None, trace: RefCell::default(), payload: Box::new(()) };
-    report(scheduler, record, &panic);
+pub(crate) fn report_stackless(record: &Rc<Record>, error: &StackError) {
+    report(record, &Panic::new(format!("no stack to run on: {error}"), None, Box::new(())));
 }
 
 fn report_by_default(info: &CoroutineInfo, panic: &Panic) {
@@ -248,7 +270,7 @@ fn report_by_default(info: &CoroutineInfo, panic: &Panic) {
 pub fn report_panic(panic: &Panic) {
     let current = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten();
     if let Some(record) = current {
-        scheduler::with(|scheduler| report(scheduler, &record, panic));
+        report(&record, panic);
     }
 }
 

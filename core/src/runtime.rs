@@ -282,7 +282,7 @@ fn exit_of<T: 'static>(scheduler: &Scheduler, main: JoinHandle<T>) -> Exit<T> {
     }
     match (main.join(), requested) {
         (Err(JoinError::Panicked(panic)), _) => {
-            panics::report(scheduler, &record, &panic);
+            panics::report(&record, &panic);
             Exit::Panicked(panic)
         }
         (_, Some(requested)) => requested,

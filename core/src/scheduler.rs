@@ -149,6 +149,13 @@ pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
     CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
 }
 
+/// Reaches the scheduler that runs a coroutine, as [`with`] does; `None` where another runs, or none.
+///
+/// A handle may outlive its runtime, whose coroutines must not run again.
+pub(crate) fn with_runtime_of<R>(record: &Record, f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+    with(|scheduler| (scheduler.id == record.runtime).then(|| f(scheduler))).flatten()
+}
+
 /// The thread's scheduler, for callers that may switch.
 pub(crate) fn current() -> Option<Rc<Scheduler>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
@@ -236,12 +243,15 @@ impl Scheduler {
         }
     }
 
-    /// Adds a coroutine to those that run; it gets its first turn from the tail of the queue (THR-1).
-    pub(crate) fn start(&self, record: &Rc<Record>) {
+    /// Counts a coroutine that has been made among those that have not ended.
+    pub(crate) fn adopt(&self, record: Rc<Record>) {
         let mut live = self.live.borrow_mut();
         record.position.set(live.len() as u32);
-        live.push(record.clone());
-        drop(live);
+        live.push(record);
+    }
+
+    /// Gives a coroutine its first turn, from the tail of the queue (THR-1).
+    pub(crate) fn start(&self, record: &Rc<Record>) {
         self.make_ready(record, Outcome::Woken);
         // Nobody is left to end it later.
         if self.leaving.get() && record.family.is_none() {
@@ -305,7 +315,7 @@ impl Scheduler {
 
     fn poll_timeout(&self) -> Duration {
         let timer = self.timers.borrow().next_deadline();
-        let next = timer.into_iter().chain(self.sweeper.next_look()).min();
+        let next = timer.into_iter().chain(self.sweeper.next_look(&self.stacks)).min();
         next.map_or(LONGEST_POLL, |at| Duration::from_nanos(at.saturating_sub(self.clock.nanos())).min(LONGEST_POLL))
     }
 
@@ -404,8 +414,8 @@ impl Scheduler {
         let stack = match taken {
             Ok(stack) => stack,
             Err(error) => {
-                panics::report_stackless(self, record, &error);
-                record.body.discard();
+                panics::report_stackless(record, &error);
+                panics::contain(|| record.body.discard());
                 self.finish(record.clone());
                 return None;
             }
@@ -423,6 +433,14 @@ impl Scheduler {
         record.body.arm(self, &Unparker { record: record.clone(), generation });
     }
 
+    /// Ends a coroutine that nobody can start any more.
+    pub(crate) fn abandon(&self, record: &Rc<Record>) {
+        if record.promised.take() {
+            self.stacks.withdraw_promise(record.stack_size as usize);
+        }
+        self.finish(record.clone());
+    }
+
     /// Ends a coroutine: tells whoever waits for it, and forgets it.
     fn finish(&self, record: Rc<Record>) {
         record.state.set(State::Done);
@@ -430,8 +448,8 @@ impl Scheduler {
         // What the hook saw of panics that the coroutine caught itself.
         self.take_panic_details(record.id());
         match &record.family {
-            Some(family) => family.child_ended(self, &record),
-            None if record.detached.get() => panics::report_unjoined(self, &record),
+            Some(family) => family.child_ended(&record),
+            None if record.detached.get() => panics::report_unjoined(&record),
             None => {}
         }
         record.joiners.wake_all();

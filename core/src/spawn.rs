@@ -135,8 +135,13 @@ impl Builder {
     }
 
     /// Makes the record of a coroutine, with a stack promised to it.
-    pub(crate) fn make<B>(self, body: B, spawned_at: &'static Location<'static>) -> io::Result<Rc<Record<B>>> {
-        scheduler::with(|scheduler| {
+    pub(crate) fn make<B>(self, body: B, spawned_at: &'static Location<'static>) -> io::Result<Rc<Record<B>>>
+    where
+        B: Body + 'static,
+    {
+        // A body that is refused is dropped out here, where its destructors may wait.
+        let mut body = Some(body);
+        let made = scheduler::with(|scheduler| {
             scheduler.check_room()?;
             let stack_size =
                 self.stack_size.map_or(scheduler.default_stack_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -149,9 +154,12 @@ impl Builder {
                 family: self.family.map(|family| family.0),
                 now: scheduler.now.get(),
             };
-            Ok(Rc::new(Record::new(scheduler.new_id(), scheduler.id, settings, body)))
-        })
-        .unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)))
+            let Some(body) = body.take() else { unreachable!("nobody else takes the body") };
+            let record = Rc::new(Record::new(scheduler.new_id(), scheduler.id, settings, body));
+            scheduler.adopt(record.clone());
+            Ok(record)
+        });
+        made.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)))
     }
 }
 
@@ -193,7 +201,7 @@ impl<T> Unstarted<T> {
         let record = self.handle.erased();
         // Cancelling has started it already, so that it can end.
         if record.state.get() == State::Unstarted {
-            scheduler::with(|scheduler| scheduler.start(&record));
+            scheduler::with_runtime_of(&record, |scheduler| scheduler.start(&record));
         }
         self.handle
     }
@@ -267,7 +275,7 @@ pub(crate) fn catch<T>(record: &Rc<Record>, f: impl FnOnce() -> T) -> Option<Res
 /// Drops a value on the coroutine's own stack; a panic of its destructor is reported like any other.
 pub(crate) fn drop_quietly<T>(record: &Rc<Record>, value: T) {
     if let Some(Err(panic)) = catch(record, move || drop(value)) {
-        scheduler::with(|scheduler| panics::report(scheduler, record, &panic));
+        panics::report_and_drop(record, panic);
     }
 }
 
@@ -284,7 +292,7 @@ impl<T> JoinHandle<T> {
     /// # Errors
     ///
     /// [`JoinError::Panicked`] when it panicked, [`JoinError::Cancelled`] when it was cancelled,
-    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself,
+    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself or was left behind by a runtime that is over,
     /// [`JoinError::Refused`] when the caller unwinds and so cannot wait.
     ///
     /// # Cancellation
@@ -328,14 +336,18 @@ impl<T> JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.record.detached.set(true);
-        if self.record.state.get() == State::Done {
-            let record = self.erased();
-            scheduler::with(|scheduler| panics::report_unjoined(scheduler, &record));
-            drop(self.record.body.take_result());
-        } else if self.record.state.get() == State::Unstarted {
-            self.record.body.discard();
-            scheduler::with(|scheduler| scheduler.stacks.withdraw_promise(self.record.stack_size as usize));
+        let record = self.erased();
+        record.detached.set(true);
+        match record.state.get() {
+            State::Done => {
+                panics::report_unjoined(&record);
+                drop(self.record.body.take_result());
+            }
+            State::Unstarted => {
+                scheduler::with_runtime_of(&record, |scheduler| scheduler.abandon(&record));
+                record.body.discard();
+            }
+            _ => {}
         }
     }
 }
@@ -350,12 +362,11 @@ fn wait_finished(record: &Rc<Record>) -> Result<(), JoinError> {
     if record.state.get() == State::Done {
         return Ok(());
     }
-    let joins_itself = scheduler::with(|scheduler| {
-        scheduler.current.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, record))
-    });
-    if joins_itself == Some(true) {
+    let scheduler = scheduler::expect_coroutine("join");
+    if scheduler.id != record.runtime || Rc::ptr_eq(&scheduler.current_record(), record) {
         return Err(JoinError::WouldDeadlock);
     }
+    drop(scheduler);
     match record.joiners.wait_until(Reason::Joining(record.id()), None) {
         Unparked::Woken | Unparked::TimedOut => Ok(()),
         Unparked::Refused => Err(JoinError::Refused),
@@ -370,7 +381,7 @@ pub enum JoinError {
     Cancelled,
     /// The coroutine panicked.
     Panicked(Panic),
-    /// The coroutine tried to join itself.
+    /// It would never end: the coroutine tried to join itself, or one that its runtime left behind.
     WouldDeadlock,
     /// The caller unwinds, and so cannot wait.
     Refused,
@@ -381,7 +392,7 @@ impl fmt::Display for JoinError {
         match self {
             JoinError::Cancelled => f.write_str("the coroutine was cancelled"),
             JoinError::Panicked(panic) => write!(f, "the coroutine panicked: {panic}"),
-            JoinError::WouldDeadlock => f.write_str("a coroutine cannot join itself"),
+            JoinError::WouldDeadlock => f.write_str("the join would never end"),
             JoinError::Refused => f.write_str("a coroutine that unwinds cannot wait for another"),
         }
     }

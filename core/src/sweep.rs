@@ -1,4 +1,4 @@
-//! Gives back the memory that long-parked coroutines do not use.
+//! Gives back the memory that long-parked coroutines and pooled stacks do not use.
 //!
 //! A coroutine that once went deep (a handshake, a parse) and then parks keeps every page it touched.
 //! The sweeper walks the live coroutines a slice at a time, once the loop has been through a pass,
@@ -15,12 +15,16 @@ use std::time::Duration;
 
 use crate::record::State;
 use crate::scheduler::Scheduler;
+use crate::stack::StackPool;
 
 /// How long a coroutine must have been parked.
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 
 /// How often a walk over all coroutines begins.
-const INTERVAL: Duration = Duration::from_secs(1);
+const WALK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a pooled stack must have stayed unused to be trimmed, at least.
+const POOL_INTERVAL: Duration = Duration::from_secs(5);
 
 const PER_PASS: usize = 64;
 const LOOKS: usize = 1024;
@@ -30,26 +34,34 @@ const LOOKS: usize = 1024;
 pub(crate) struct Sweeper {
     next: Cell<usize>,
     walking: Cell<bool>,
+    trimming: Cell<bool>,
     /// Somebody has parked who has not been swept.
     wanted: Cell<bool>,
-    due: Cell<u64>,
+    walk_due: Cell<u64>,
+    pool_due: Cell<u64>,
 }
 
 impl Sweeper {
-    /// Goes on with the walk, or begins one if it is time.
+    /// Goes on with what there is to do, or begins it if it is time.
     pub(crate) fn sweep(&self, scheduler: &Scheduler) {
         let now = scheduler.now.get();
-        if !self.walking.get() {
-            if now < self.due.get() {
-                return;
-            }
+        if now >= self.pool_due.get() {
+            self.pool_due.set(now.saturating_add(POOL_INTERVAL.as_nanos() as u64));
+            scheduler.stacks.begin_interval();
+            self.trimming.set(true);
+        }
+        if self.trimming.get() {
+            self.trimming.set(scheduler.stacks.trim(PER_PASS) == PER_PASS);
+        }
+        if !self.walking.get() && self.wanted.get() && now >= self.walk_due.get() {
             self.walking.set(true);
             self.wanted.set(false);
             self.next.set(0);
-            self.due.set(now.saturating_add(INTERVAL.as_nanos() as u64));
-            scheduler.stacks.trim(PER_PASS);
+            self.walk_due.set(now.saturating_add(WALK_INTERVAL.as_nanos() as u64));
         }
-        self.walk(scheduler, now);
+        if self.walking.get() {
+            self.walk(scheduler, now);
+        }
     }
 
     /// Notes that a coroutine parks.
@@ -59,11 +71,13 @@ impl Sweeper {
     }
 
     /// When the loop should come back although nothing else is due.
-    pub(crate) fn next_look(&self) -> Option<u64> {
-        if self.walking.get() {
+    pub(crate) fn next_look(&self, stacks: &StackPool) -> Option<u64> {
+        if self.walking.get() || self.trimming.get() {
             return Some(0);
         }
-        self.wanted.get().then(|| self.due.get())
+        let walk = self.wanted.get().then(|| self.walk_due.get());
+        let pool = stacks.holds_memory().then(|| self.pool_due.get());
+        walk.into_iter().chain(pool).min()
     }
 
     fn walk(&self, scheduler: &Scheduler, now: u64) {
@@ -83,8 +97,8 @@ impl Sweeper {
                 self.wanted.set(true);
                 continue;
             }
-            if let Some(context) = record.context.take() {
-                context.release_idle_pages(record.parked_at.get());
+            if let (Some(context), Some(extent)) = (record.context.take(), record.identity.stack.get()) {
+                context.release_idle_pages(extent, record.parked_at.get());
                 record.context.set(Some(context));
                 record.swept.set(true);
                 swept += 1;

@@ -1,12 +1,14 @@
 //! Giving way: for a turn, through the poller, or for a time.
 
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cancel::{self, requeue};
+use crate::cancel;
+use crate::coroutine;
 use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
-use crate::record::State;
-use crate::scheduler;
+use crate::record::{Record, State};
+use crate::scheduler::{self, Scheduler};
 
 /// Lets everyone else who can run have a turn first.
 ///
@@ -17,18 +19,49 @@ use crate::scheduler;
 ///
 /// Unwinds.
 pub fn yield_now() {
-    let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else {
-        thread::yield_now();
-        return;
-    };
-    if thread::panicking() {
-        return;
+    give_way(|scheduler, record| scheduler.ready.borrow_mut().push_back(record.clone()));
+}
+
+/// Leaves the thread to others, having queued the running coroutine somewhere.
+///
+/// It does by itself what a wait through `park` would come to, since nothing can end it early:
+/// a hundred thousand coroutines that take turns are limited by the memory each turn touches.
+#[inline(always)]
+fn give_way(queue: impl FnOnce(&Scheduler, &Rc<Record>)) {
+    let queued = scheduler::with(|scheduler| {
+        let current = scheduler.current.borrow();
+        let record = current.as_ref()?;
+        if thread::panicking() {
+            return Some(Queued::Not);
+        }
+        if record.interrupted.get() {
+            return Some(Queued::Interrupted);
+        }
+        record.state.set(State::Ready);
+        queue(scheduler, record);
+        Some(Queued::Yes)
+    });
+    match queued.flatten() {
+        Some(Queued::Yes) => coroutine::suspend(),
+        Some(Queued::Interrupted) => {}
+        Some(Queued::Not) => return,
+        None => return thread::yield_now(),
     }
-    cancel::checkpoint(&record);
-    let outcome = park::wait(&record, Reason::Yielding, None, Cut::Short, requeue, || Withdrawal::Withdrawn);
-    if outcome == Outcome::Cancelled {
+    let interrupted = scheduler::with(|scheduler| {
+        scheduler.current.borrow().as_ref().filter(|record| record.interrupted.get()).cloned()
+    });
+    if let Some(record) = interrupted.flatten() {
         cancel::raise(&record);
     }
+}
+
+/// Whether a coroutine has been queued to run again.
+enum Queued {
+    Yes,
+    /// It is to unwind instead.
+    Interrupted,
+    /// It unwinds already.
+    Not,
 }
 
 /// Gives way until descriptors and timers have been looked at once more.
@@ -40,23 +73,7 @@ pub fn yield_now() {
 ///
 /// Unwinds.
 pub fn yield_slice() {
-    let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() else {
-        thread::yield_now();
-        return;
-    };
-    if thread::panicking() {
-        return;
-    }
-    cancel::checkpoint(&record);
-    let arm = |unparker: park::Unparker| {
-        scheduler::with(|scheduler| {
-            unparker.record.outcome.set(Outcome::Woken);
-            unparker.record.state.set(State::Ready);
-            scheduler.after_poll.borrow_mut().push(unparker.record);
-        });
-    };
-    park::wait(&record, Reason::Yielding, None, Cut::Short, arm, || Withdrawal::Withdrawn);
-    cancel::checkpoint(&record);
+    give_way(|scheduler, record| scheduler.after_poll.borrow_mut().push(record.clone()));
 }
 
 /// Waits for `duration`, letting others run.

@@ -22,15 +22,13 @@ pub(crate) struct StackOptions {
     /// included.
     pub(crate) default_size: usize,
     pub(crate) guards: Guards,
-    /// The pooled stacks of one class that keep their upper pages; any beyond keep no memory.
-    pub(crate) max_pooled: usize,
-    /// The bytes at the upper end that such a stack keeps, rounded up to whole pages.
+    /// The bytes at the upper end that a pooled stack keeps for the time being when it is trimmed, rounded up to whole pages.
     pub(crate) high_water: usize,
 }
 
 impl Default for StackOptions {
     fn default() -> Self {
-        Self { default_size: 256 << 10, guards: Guards::Auto, max_pooled: 1024, high_water: 16 << 10 }
+        Self { default_size: 256 << 10, guards: Guards::Auto, high_water: 16 << 10 }
     }
 }
 

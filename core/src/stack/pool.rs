@@ -5,20 +5,19 @@
 //!
 //! **Trimming.** Nobody knows cheaply how deep a stack went. The stack pointers seen at parks are
 //! lower bounds; a canary word is jumped over by a large frame, and one below the first page would
-//! cost every stack a second page; asking the kernel (`mincore`) costs twice what giving back does.
-//! So a return never asks. Each class lists its stacks in order of return, in three zones that move
-//! in batches:
+//! cost every stack a second page; asking the kernel (`mincore`) costs twice what giving back does,
+//! and giving back at every return costs more than the rest of a coroutine's life. So a return
+//! does nothing, and time tells: each class lists its stacks in order of return, and those that a
+//! whole interval ([`StackPool::begin_interval`]) has not touched are trimmed, a few at a time.
 //!
 //! ```text
-//!   returned first                                                            returned last
-//!   | bare: no memory | trimmed: `max_pooled`, high_water each | warm: as they came back |
+//!   returned first                                                               returned last
+//!   | bare: no memory | trimmed: high_water each | quiet: trimmed next | warm: as they came back |
 //! ```
 //!
-//! The warm zone is bounded by the memory it would hold if each stack had gone as deep as it could
-//! ([`WARM_BYTES`]). Only when more come back does trimming cost a system call or two a stack. A
-//! program that spawns and ends coroutines at a steady level makes none; one that lets go of
-//! thousands at once pays less than a microsecond for each. [`StackPool::trim`] empties the warm
-//! zones of a program that went quiet.
+//! A program that spawns and ends coroutines at a steady level makes no system call; one that lets
+//! go of thousands at once has their memory for an interval, and then pays less than a microsecond
+//! for each. What stays unused for [`INTERVALS_UNTIL_BARE`] intervals keeps nothing.
 //!
 //! **Invariants.** `bare <= trimmed <= pooled.len()` in every class. A return never allocates.
 
@@ -26,8 +25,8 @@ use std::cell::{Cell, RefCell};
 
 use super::{Arena, SLOT_SIZES, Stack, StackError, StackOptions, StackStats, page_size};
 
-/// The memory that the stacks of one class may hold in its warm zone.
-pub(super) const WARM_BYTES: usize = 16 << 20;
+/// How many intervals a stack must stay unused to lose the memory below its high-water mark, too.
+const INTERVALS_UNTIL_BARE: u32 = 12;
 
 /// The stacks of one runtime, and the arena they lie in. For one thread.
 ///
@@ -51,7 +50,7 @@ impl StackPool {
         Ok(Self {
             arena: RefCell::new(Arena::new(options.guards)?),
             options: StackOptions { high_water: options.high_water.next_multiple_of(page_size()), ..options },
-            classes: SLOT_SIZES.map(|size| RefCell::new(Class::new(WARM_BYTES / size))),
+            classes: SLOT_SIZES.map(|_| RefCell::default()),
             promised: Default::default(),
         })
     }
@@ -120,30 +119,32 @@ impl StackPool {
         self.fresh(index)
     }
 
-    /// Makes a stack the next of its class to be taken. Makes no system call unless the warm zone
-    /// is full.
+    /// Makes a stack the next of its class to be taken. Makes no system call.
     ///
     /// A stack of another pool is welcome too; the arena of that one then stays mapped for ever.
     #[inline]
     pub(crate) fn give_back(&self, stack: Stack) {
-        let class = &mut *self.classes[stack.class()].borrow_mut();
-        class.pooled.push(stack);
-        if class.warm() > class.warm_limit {
-            class.cool(class.warm_limit / 2, &self.options);
-        }
+        self.classes[stack.class()].borrow_mut().pooled.push(stack);
     }
 
-    /// Trims at most `most` of the stacks that are still as they were returned, and says how many
-    /// there were. For a runtime that has nothing else to do; one or two system calls a stack.
+    /// Ends an interval: what it has not touched is to be trimmed.
+    pub(crate) fn begin_interval(&self) {
+        self.classes.iter().for_each(|class| class.borrow_mut().begin_interval());
+    }
+
+    /// Trims at most `most` of the stacks that past intervals have not touched, and says how many
+    /// there were; one or two system calls a stack.
     pub(crate) fn trim(&self, most: usize) -> usize {
         let mut done = 0;
         for class in &self.classes {
-            let class = &mut *class.borrow_mut();
-            let count = class.warm().min(most - done);
-            class.cool(count, &self.options);
-            done += count;
+            done += class.borrow_mut().trim(most - done, self.options.high_water);
         }
         done
+    }
+
+    /// Whether time alone will give something to trim.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.classes.iter().any(|class| class.borrow().holds_memory())
     }
 
     pub(crate) fn stats(&self) -> StackStats {
@@ -186,7 +187,7 @@ fn class_of(size: usize) -> Option<usize> {
 }
 
 /// The pooled stacks of one size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Class {
     /// In order of return.
     pooled: Vec<Stack>,
@@ -196,46 +197,66 @@ struct Class {
     bare: usize,
     /// How many, from the first, have been trimmed at all.
     trimmed: usize,
-    /// The stacks that the warm zone may have.
-    warm_limit: usize,
+    /// How many, from the first, were not touched in the interval before this one.
+    quiet: usize,
+    /// The fewest there were in this interval: so many, from the first, it has not touched yet.
+    fewest: usize,
+    /// The same over the last [`INTERVALS_UNTIL_BARE`] intervals, and over those since.
+    settled: usize,
+    settling: usize,
+    intervals: u32,
 }
 
 impl Class {
-    fn new(warm_limit: usize) -> Self {
-        Self { pooled: Vec::new(), spare: Vec::new(), bare: 0, trimmed: 0, warm_limit }
-    }
-
     #[inline]
     fn pop(&mut self) -> Option<Stack> {
         let Some(stack) = self.pooled.pop() else {
             return self.spare.pop();
         };
-        self.trimmed = self.trimmed.min(self.pooled.len());
-        self.bare = self.bare.min(self.pooled.len());
+        let len = self.pooled.len();
+        self.fewest = self.fewest.min(len);
+        if self.trimmed > len {
+            self.trimmed = len;
+            self.bare = self.bare.min(len);
+        }
         Some(stack)
+    }
+
+    fn begin_interval(&mut self) {
+        self.quiet = self.fewest;
+        self.settling = if self.intervals == 0 { self.fewest } else { self.settling.min(self.fewest) };
+        self.intervals += 1;
+        if self.intervals == INTERVALS_UNTIL_BARE {
+            self.intervals = 0;
+            self.settled = self.settling;
+        }
+        self.fewest = self.pooled.len();
+    }
+
+    fn trim(&mut self, most: usize, high_water: usize) -> usize {
+        // What was touched since is not quiet any more.
+        self.quiet = self.quiet.min(self.fewest);
+        self.settled = self.settled.min(self.fewest);
+        let trimmed = self.quiet.min(self.trimmed + most).max(self.trimmed);
+        let left = most - (trimmed - self.trimmed);
+        let bare = self.settled.min(trimmed).min(self.bare + left).max(self.bare);
+        for stack in &mut self.pooled[self.trimmed..trimmed] {
+            stack.trim(high_water);
+        }
+        for stack in &mut self.pooled[self.bare..bare] {
+            stack.trim(0);
+        }
+        let done = (trimmed - self.trimmed) + (bare - self.bare);
+        (self.trimmed, self.bare) = (trimmed, bare);
+        done
+    }
+
+    fn holds_memory(&self) -> bool {
+        self.bare < self.pooled.len()
     }
 
     #[inline]
     fn available(&self) -> usize {
         self.pooled.len() + self.spare.len()
-    }
-
-    fn warm(&self) -> usize {
-        self.pooled.len() - self.trimmed
-    }
-
-    /// Trims the `count` stacks that have been warm for longest, and bares those beyond
-    /// `max_pooled`.
-    #[cold]
-    fn cool(&mut self, count: usize, options: &StackOptions) {
-        let trimmed = self.trimmed + count;
-        let bare = self.bare.max(trimmed.saturating_sub(options.max_pooled));
-        for stack in &mut self.pooled[self.bare..bare] {
-            stack.trim(0);
-        }
-        for stack in &mut self.pooled[self.trimmed.max(bare)..trimmed] {
-            stack.trim(options.high_water);
-        }
-        (self.trimmed, self.bare) = (trimmed, bare);
     }
 }

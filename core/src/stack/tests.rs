@@ -11,7 +11,6 @@ use std::rc::Rc;
 use corosensei::stack::Stack as _;
 use corosensei::{Coroutine, Yielder};
 
-use super::pool::WARM_BYTES;
 use super::*;
 
 const CHILD: &str = "GRAPESHOT_TEST_CHILD";
@@ -110,7 +109,7 @@ fn a_write_below_the_stack_kills_the_process() {
         // Reuse and trimming leave the guard in force.
         let stack = go_deep(pool.take(DEFAULT).unwrap());
         pool.give_back(stack);
-        pool.trim(usize::MAX);
+        pass_intervals(&pool, 2);
         let extent = pool.take(DEFAULT).unwrap().extent();
         extent.write(extent.floor() - below.parse::<usize>().unwrap());
     }
@@ -169,9 +168,9 @@ fn the_counts_follow_every_stack() {
 /// As many coroutines as a busy server has, each as deep as a debug build's TLS handshake twice
 /// over.
 #[test]
-fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark() {
+fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark_and_then_to_nothing() {
     const STACKS: usize = 10_000;
-    let pool = StackPool::new(StackOptions { max_pooled: STACKS, ..StackOptions::default() }).unwrap();
+    let pool = pool(Guards::Auto);
     let stacks: Vec<_> = (0..STACKS).map(|_| pool.take(DEFAULT).unwrap()).collect();
     let extents: Vec<_> = stacks.iter().map(Stack::extent).collect();
     let mut deep = 0;
@@ -183,50 +182,59 @@ fn ten_thousand_stacks_that_went_deep_fall_back_to_the_high_water_mark() {
     assert!(deep / STACKS >= 150 << 10, "{}", deep / STACKS);
 
     let resident = || extents.iter().map(|extent| extent.resident_pages()).sum::<usize>();
-    // The warm zone is as deep as it was, and there are at most 64 stacks in it.
-    let warm = WARM_BYTES / page_size();
-    assert!(resident() <= STACKS * high_water_pages() + warm, "{}", resident());
-    assert!(pool.trim(usize::MAX) > 0);
+    pass_intervals(&pool, 2);
     assert_eq!(resident(), STACKS * high_water_pages());
     assert_eq!(pool.trim(usize::MAX), 0);
+    assert!(pool.holds_memory());
+    pass_intervals(&pool, 24);
+    assert_eq!(resident(), 0);
+    assert!(!pool.holds_memory());
 }
 
-#[test]
-fn pooled_stacks_beyond_the_maximum_keep_no_memory() {
-    let pool = StackPool::new(StackOptions { max_pooled: 10, ..StackOptions::default() }).unwrap();
-    let stacks: Vec<_> = (0..100).map(|_| go_deep(pool.take(DEFAULT).unwrap())).collect();
-    let extents: Vec<_> = stacks.iter().map(Stack::extent).collect();
-    stacks.into_iter().for_each(|stack| pool.give_back(stack));
-    pool.trim(usize::MAX);
-    let pages: Vec<_> = extents.iter().map(|extent| extent.resident_pages()).collect();
-    assert!(pages[..90].iter().all(|&pages| pages == 0), "{pages:?}");
-    assert!(pages[90..].iter().all(|&pages| pages == high_water_pages()), "{pages:?}");
+/// Lets the pool trim what so many intervals left alone.
+fn pass_intervals(pool: &StackPool, count: usize) {
+    for _ in 0..count {
+        pool.begin_interval();
+        pool.trim(usize::MAX);
+    }
 }
 
 #[test]
 fn a_stack_taken_from_the_cold_zones_is_trimmed_again_when_it_has_been_used() {
     let pool = pool(Guards::Auto);
     pool.give_back(pool.take(DEFAULT).unwrap());
-    pool.trim(usize::MAX);
+    pass_intervals(&pool, 2);
     let stack = go_deep(pool.take(DEFAULT).unwrap());
     let extent = stack.extent();
     pool.give_back(stack);
     assert!(extent.resident_pages() > high_water_pages());
-    assert_eq!(pool.trim(1), 1);
+    pass_intervals(&pool, 2);
     assert_eq!(extent.resident_pages(), high_water_pages());
 }
 
 #[test]
-fn a_few_stacks_used_in_turn_are_never_trimmed() {
+fn stacks_in_use_between_two_intervals_are_not_trimmed() {
     let pool = pool(Guards::Auto);
     let stack = go_deep(pool.take(DEFAULT).unwrap());
     let (extent, pages) = (stack.extent(), stack.extent().resident_pages());
     pool.give_back(stack);
-    for _ in 0..1000 {
-        let stacks = [(); 60].map(|()| pool.take(DEFAULT).unwrap());
-        stacks.into_iter().for_each(|stack| pool.give_back(stack));
+    for _ in 0..100 {
+        pool.give_back(pool.take(DEFAULT).unwrap());
+        pass_intervals(&pool, 1);
     }
     assert_eq!(extent.resident_pages(), pages);
+}
+
+#[test]
+fn a_slice_of_trimming_stops_at_its_bound_and_the_next_goes_on() {
+    let pool = pool(Guards::Auto);
+    let stacks: Vec<_> = (0..10).map(|_| pool.take(DEFAULT).unwrap()).collect();
+    stacks.into_iter().for_each(|stack| pool.give_back(stack));
+    pool.begin_interval();
+    pool.begin_interval();
+    assert_eq!(pool.trim(4), 4);
+    assert_eq!(pool.trim(4), 4);
+    assert_eq!(pool.trim(4), 2);
 }
 
 /// Suspends as the runtime's `park` does, from a frame with more in it than that one has.

@@ -1,0 +1,39 @@
+//! Who waits for a coroutine to end: almost always one, who needs no allocation.
+
+use std::cell::{Cell, OnceCell};
+use std::time::Instant;
+
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::wait_queue::WaitQueue;
+
+/// The waiters for one end. Invariant: they are woken in the order they came.
+#[derive(Default)]
+pub(crate) struct Joiners {
+    first: Cell<Option<Unparker>>,
+    others: OnceCell<Box<WaitQueue>>,
+}
+
+impl Joiners {
+    /// Waits until the end, or until `deadline`.
+    pub(crate) fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
+        if let Some(first) = self.first.take() {
+            self.first.set(Some(first));
+            return self.others.get_or_init(Box::default).wait_until(reason, deadline);
+        }
+        let withdraw = || {
+            self.first.set(None);
+            Withdrawal::Withdrawn
+        };
+        park(reason, deadline, |unparker| self.first.set(Some(unparker)), withdraw)
+    }
+
+    pub(crate) fn wake_all(&self) {
+        if let Some(first) = self.first.take() {
+            // One that was cancelled has withdrawn or will find the end by itself.
+            let _ = first.unpark();
+        }
+        if let Some(others) = self.others.get() {
+            others.wake_all();
+        }
+    }
+}
