@@ -135,8 +135,7 @@ impl Frame {
         self.deadline.set(None);
         if let Some(key) = self.timer.take() {
             // The timer's entry holds a reference to this frame: let it go after the wheel is free again.
-            let entry =
-                scheduler::with_runtime_of(&self.owner, |scheduler| scheduler.timers.borrow_mut().cancel(key));
+            let entry = scheduler::with_runtime_of(&self.owner, |scheduler| scheduler.timers.borrow_mut().cancel(key));
             drop(entry);
         }
     }

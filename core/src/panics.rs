@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::SystemTime;
 
-use backtrace::Backtrace;
+use backtrace::{Backtrace, BacktraceSymbol};
 
 use crate::identity::CoroutineId;
 use crate::record::Record;
@@ -185,10 +185,14 @@ fn aborts(message: &str) -> bool {
         || message.starts_with("panic in a destructor during cleanup")
 }
 
-/// `[dir/file.rs function|line]` for each frame that is the program's own.
+/// `[dir/file.rs function|line]` for each frame that is the coroutine's and the program's own.
 fn compact(trace: &mut Backtrace) -> String {
     trace.resolve();
     let symbols = trace.frames().iter().flat_map(|frame| frame.symbols());
+    // Below the coroutine's first function is whoever runs the loop.
+    let is_its_own =
+        |symbol: &&BacktraceSymbol| !symbol.name().is_some_and(|name| format!("{name:#}").contains("corosensei"));
+    let symbols = symbols.take_while(is_its_own);
     let shown = symbols.filter_map(|symbol| {
         let path = symbol.filename()?;
         let name = format!("{:#}", symbol.name()?);
@@ -207,11 +211,11 @@ fn compact(trace: &mut Backtrace) -> String {
 
 /// Whether a frame belongs to the panic machinery or the runtime, which tell the reader nothing.
 fn is_machinery(name: &str, path: &std::path::Path) -> bool {
-    const PREFIXES: [&str; 8] =
-        ["std::", "core::", "alloc::", "<alloc::", "<core::", "backtrace::", "corosensei::", "rust_begin_unwind"];
+    const PREFIXES: [&str; 7] =
+        ["std::", "core::", "alloc::", "<alloc::", "<core::", "backtrace::", "rust_begin_unwind"];
     let of_std = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || path.starts_with("/rustc");
     let of_runtime = ["grapeshot_core::", "<grapeshot_core::"].iter().any(|prefix| name.starts_with(prefix));
-    of_std || of_runtime || name.starts_with("__rust") || name.contains("corosensei")
+    of_std || of_runtime || name.starts_with("__rust")
 }
 
 /// Reports the panic of a coroutine that ended and that nobody will join.

@@ -63,6 +63,7 @@ const IO_PATIENCE: Duration = Duration::from_secs(30);
 ///     })
 /// }
 /// ```
+#[track_caller]
 pub fn run<T: Termination + 'static>(main: impl FnOnce() -> T + 'static) -> ExitCode {
     match Runtime::new().run(main) {
         Ok(exit) => exit.report(),
@@ -173,11 +174,13 @@ impl Runtime {
     /// # Errors
     ///
     /// When this thread already has a runtime, or the system refuses the reactor, the signal pipe or a first stack.
+    #[track_caller]
     pub fn run<T: 'static>(&self, main: impl FnOnce() -> T + 'static) -> io::Result<Exit<T>> {
         self.run_on(Box::new(MioReactor::new()?), main).map(|(exit, _)| exit).map_err(io::Error::from)
     }
 
     /// Runs `main` on a reactor of the caller's, and says what was left over.
+    #[track_caller]
     pub(crate) fn run_on<T: 'static>(
         &self,
         reactor: Box<dyn Reactor>,
@@ -191,7 +194,7 @@ impl Runtime {
         let scheduler = Rc::new(Scheduler::new(Setup {
             clock: if self.virtual_time { Clock::simulated() } else { Clock::real() },
             reactor,
-            stacks: StackPool::new(options).map_err(io::Error::other)?,
+            stacks: StackPool::new(options).map_err(io::Error::from)?,
             max_coroutines: self.max_coroutines,
             selfishness: self.selfishness,
             seed: self.seed,
@@ -209,11 +212,12 @@ impl Runtime {
             scheduler.register_signals(signals.descriptor())?;
         }
         let main = Builder::new().name("main").spawn(main)?;
-        self.drive(&scheduler, signals.as_ref(), || main.is_finished() || scheduler.exit.get().is_some())?;
-        let over = self.end_everyone(&scheduler, signals.as_ref());
+        let driven = self.drive(&scheduler, signals.as_ref(), || main.is_finished() || scheduler.exit.get().is_some());
+        // After a deadlock as well: destructors are run, and what they hold is given back.
+        let ended = self.end_everyone(&scheduler, signals.as_ref());
         let exit = exit_of(&scheduler, main);
         drop(installed);
-        over?;
+        driven.and(ended)?;
         Ok((exit, Leftovers::of(&scheduler)))
     }
 
@@ -237,14 +241,19 @@ impl Runtime {
         // What a scope or a group answers for is left to it, so that a server can let its connections finish.
         cancel_where(scheduler, |record| record.family.is_none());
         // Virtual time stands still for a coroutine that spins, so real time counts as well.
-        let (deadline, given_up) = (scheduler.clock.after(self.exit_deadline), Instant::now() + self.exit_deadline);
-        let is_over =
-            || scheduler.live.borrow().is_empty() || scheduler.clock.nanos() >= deadline || Instant::now() >= given_up;
+        let (deadline, given_up) =
+            (scheduler.clock.after(self.exit_deadline), Instant::now().checked_add(self.exit_deadline));
+        let is_over = || {
+            let is_late = || scheduler.clock.nanos() >= deadline || given_up.is_some_and(|at| Instant::now() >= at);
+            scheduler.live.borrow().is_empty() || is_late()
+        };
         // The poller must come back in time to see the deadline.
         let reminder = scheduler.timers.borrow_mut().insert(deadline, scheduler::Timer::Reminder);
         let is_orphaned = || scheduler.live.borrow().iter().all(|record| record.family.is_some());
         let driven = self.drive(scheduler, signals, || is_over() || is_orphaned()).and_then(|()| {
             cancel_where(scheduler, |_| true);
+            // However late it is, everyone has a turn in which to end.
+            scheduler.pass(|| false)?;
             self.drive(scheduler, signals, is_over)
         });
         scheduler.timers.borrow_mut().cancel(reminder);

@@ -14,12 +14,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cancel;
+use crate::family::Family;
 use crate::identity::CoroutineId;
 use crate::panics::{self, Panic};
 use crate::park::{Reason, Unparked};
 use crate::record::{Body, Record, Settings, State};
 use crate::scheduler::{self, NotInRuntime, Scheduler};
-use crate::family::Family;
 
 /// Starts a coroutine that runs `f`, and returns a handle to its end.
 ///
@@ -145,7 +145,7 @@ impl Builder {
             scheduler.check_room()?;
             let stack_size =
                 self.stack_size.map_or(scheduler.default_stack_size, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
-            scheduler.stacks.promise(stack_size as usize).map_err(io::Error::other)?;
+            scheduler.stacks.promise(stack_size as usize).map_err(io::Error::from)?;
             let settings = Settings {
                 name: self.name,
                 stack_size,

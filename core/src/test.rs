@@ -27,6 +27,7 @@ use crate::stack::Guards;
 /// # Panics
 ///
 /// When the test fails, for one of the reasons this module lists.
+#[track_caller]
 pub fn run<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     Test::new().run(body)
 }
@@ -95,6 +96,7 @@ impl Test {
     /// # Panics
     ///
     /// When the test fails.
+    #[track_caller]
     pub fn run<T: 'static>(&self, body: impl FnOnce() -> T + 'static) -> T {
         let reactor = match MioReactor::new() {
             Ok(reactor) => reactor,
@@ -103,6 +105,7 @@ impl Test {
         self.run_on(Box::new(reactor), body)
     }
 
+    #[track_caller]
     pub(crate) fn run_on<T: 'static>(&self, reactor: Box<dyn Reactor>, body: impl FnOnce() -> T + 'static) -> T {
         let (exit, leftovers) = match self.runtime.run_on(reactor, body) {
             Ok(ended) => ended,

@@ -231,6 +231,7 @@ fn any_number_of_coroutines_may_wait_for_one_to_end() {
                 })
             })
             .collect();
+        yield_now();
         awaited.join().unwrap();
         log.add("main");
         waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
@@ -450,7 +451,7 @@ fn the_closure_of_a_coroutine_that_is_refused_may_wait_while_it_is_dropped() {
     struct Waits;
     impl Drop for Waits {
         fn drop(&mut self) {
-            sleep(HOUR);
+            let _ = grapeshot_core::shield(None, || sleep(Duration::MAX));
         }
     }
     let exit = Runtime::new().signals(false).max_coroutines(1).exit_deadline(Duration::ZERO);

@@ -32,7 +32,7 @@ fn coroutines_run_in_the_order_in_which_they_became_runnable() {
                 log.add(name);
             })
         });
-        first_turns.map(|handle| handle.join().unwrap());
+        let _ = first_turns.map(|handle| handle.join().unwrap());
         assert_eq!(log.take(), ["a", "b", "c", "a", "b", "c"]);
     });
 }
@@ -94,7 +94,7 @@ fn happens_beside_busy_coroutines(event: impl FnOnce() + 'static) {
     });
     event();
     happened.set(true);
-    busy.map(|handle| handle.join().unwrap());
+    let _ = busy.map(|handle| handle.join().unwrap());
 }
 
 /// `SCH-2`: the drain is bounded, where the ancestor's was not.
