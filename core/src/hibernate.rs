@@ -11,8 +11,9 @@
 //! The ancestor's `set_handler` (POL-5) is the same idea.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Instant;
@@ -61,7 +62,6 @@ impl Hibernation {
     where
         K: 'static,
     {
-        use std::os::fd::AsRawFd;
         let source = source(&kept);
         let place = source.place(name)?;
         let reason = Reason::Io { operation: name, descriptor: source.as_fd().as_raw_fd() };
@@ -70,8 +70,8 @@ impl Hibernation {
     }
 }
 
-impl std::fmt::Debug for Hibernation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Hibernation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hibernation({})", self.reason)
     }
 }
