@@ -122,7 +122,8 @@ impl<S: AsFd> Source<S> {
     ///
     /// # Cancellation
     ///
-    /// Unwinds, before the operation is attempted or while it waits; never between a success and its result.
+    /// Unwinds, before the operation is attempted or while it waits; never between a success and its result,
+    /// nor between the news that it will succeed and the attempt.
     pub fn attempt<T>(
         &self,
         direction: Direction,
@@ -145,7 +146,10 @@ impl<S: AsFd> Source<S> {
                 Some(Step::Wait(_)) if !tried && thread::panicking() => {}
                 Some(Step::Wait(record)) => {
                     self.registration.wait(&record, direction, name, limit, &mut deadline)?;
-                    continue;
+                    // What it was woken for comes before a limit that has passed since (TMO-4).
+                    if self.is_closed() {
+                        continue;
+                    }
                 }
                 Some(Step::Go) => {}
             }
@@ -360,7 +364,8 @@ impl Registration {
         waited_on.store(false, Ordering::Relaxed);
         match outcome {
             Outcome::Woken => {
-                record.budget.set(record.full_budget.get());
+                // The attempt that follows is the first of the new budget.
+                record.budget.set(record.full_budget.get() - 1);
                 Ok(())
             }
             Outcome::TimedOut => Err(timed_out(name)),
