@@ -167,8 +167,12 @@ pub(crate) fn is_cancellation(payload: &(dyn std::any::Any + Send)) -> bool {
 }
 
 /// Whether a caught payload is the cancellation of this frame.
+///
+/// One that user code kept may name a frame that is gone, and whose place in memory this one has taken.
 pub(crate) fn is_cancellation_of(payload: &(dyn std::any::Any + Send), frame: &Rc<Frame>) -> bool {
-    payload.downcast_ref::<Cancellation>().is_some_and(|cancellation| cancellation.0 == target_of(frame))
+    let names_it =
+        payload.downcast_ref::<Cancellation>().is_some_and(|cancellation| cancellation.0 == target_of(frame));
+    names_it && frame.cancelled.get()
 }
 
 enum Due {

@@ -16,8 +16,7 @@ pub(crate) struct Joiners {
 impl Joiners {
     /// Waits until the end, or until `deadline`.
     pub(crate) fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
-        if let Some(first) = self.first.take() {
-            self.first.set(Some(first));
+        if self.is_awaited() {
             return self.others.get_or_init(Box::default).wait_until(reason, deadline);
         }
         let withdraw = || {
@@ -25,6 +24,13 @@ impl Joiners {
             Withdrawal::Withdrawn
         };
         park(reason, deadline, |unparker| self.first.set(Some(unparker)), withdraw)
+    }
+
+    fn is_awaited(&self) -> bool {
+        let first = self.first.take();
+        let awaited = first.is_some() || self.others.get().is_some_and(|others| !others.is_empty());
+        self.first.set(first);
+        awaited
     }
 
     pub(crate) fn wake_all(&self) {

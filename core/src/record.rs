@@ -47,6 +47,17 @@ pub enum State {
     Done,
 }
 
+/// Where a coroutine goes that gives way without waiting for anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Nowhere: it waits, or has been queued by whoever woke it.
+    None,
+    /// To the tail of the run queue.
+    Tail,
+    /// To the tail, once the poller has been asked.
+    AfterPoll,
+}
+
 /// The work of a coroutine, as the scheduler sees it.
 pub(crate) trait Body {
     /// Runs on the coroutine's stack, once for a plain coroutine, once a turn for one that hibernates.
@@ -69,17 +80,19 @@ pub(crate) trait Body {
 /// among a hundred thousand coroutines each line more costs more than the switch itself.
 #[repr(C)]
 pub(crate) struct Record<B: ?Sized = dyn Body> {
-    pub(crate) context: Cell<Option<Context>>,
+    pub(crate) context: Context,
     pub(crate) generation: Cell<u32>,
     pub(crate) state: Cell<State>,
     pub(crate) outcome: Cell<Outcome>,
     /// A cancellation is due at the next suspension point.
     pub(crate) interrupted: Cell<bool>,
+    /// Where the scheduler is to put it when it leaves the thread.
+    pub(crate) queue: Cell<Queue>,
+
     /// The wait in progress must not be cut short by cancellation.
     pub(crate) held: Cell<bool>,
     /// Nanoseconds since the runtime's start, when the present state began.
     pub(crate) since: Cell<u64>,
-
     /// The stack pointer in `park`, for giving back what lies below.
     pub(crate) parked_at: Cell<usize>,
     pub(crate) timer: Cell<Option<TimerKey>>,
@@ -134,7 +147,8 @@ impl<B> Record<B> {
             reason: Cell::new(Reason::Starting),
             since: Cell::new(settings.now),
             parked_at: Cell::new(0),
-            context: Cell::new(None),
+            context: Context::default(),
+            queue: Cell::new(Queue::None),
             frames: RefCell::new(Vec::new()),
             joiners: Joiners::default(),
             family: settings.family,

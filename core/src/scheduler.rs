@@ -17,6 +17,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,13 +26,12 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::{self, Frame};
 use crate::clock::Clock;
-use crate::coroutine::{Context, Resumed};
 use crate::fault;
 use crate::identity::CoroutineId;
 use crate::panics::{self, Details, Notifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
-use crate::record::{Record, State};
+use crate::record::{Queue, Record, State};
 use crate::slots::{Inbox, Slots};
 use crate::stack::StackPool;
 use crate::sweep::Sweeper;
@@ -124,8 +124,9 @@ pub(crate) struct Setup {
 }
 
 thread_local! {
-    // `run` takes the scheduler out before it returns, so no thread-local destructor ever has one to drop.
-    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+    // `run` takes the scheduler out before it returns, so there is never one for a destructor to drop; that there is
+    // no destructor makes the variable cheaper to reach, and reachable from those of others.
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Scheduler>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 static NEXT_RUNTIME: AtomicU32 = AtomicU32::new(1);
@@ -145,8 +146,7 @@ impl std::error::Error for NotInRuntime {}
 /// Reaches the thread's scheduler; `None` when there is none. `f` must not switch, nor run code of the user's.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
-    // It fails in the destructors of other thread-local variables, when the runtime is gone as well.
-    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+    CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// Reaches the scheduler that runs a coroutine, as [`with`] does; `None` where another runs, or none.
@@ -158,7 +158,7 @@ pub(crate) fn with_runtime_of<R>(record: &Record, f: impl FnOnce(&Scheduler) -> 
 
 /// The thread's scheduler, for callers that may switch.
 pub(crate) fn current() -> Option<Rc<Scheduler>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with_borrow(|current| Option::clone(current))
 }
 
 /// The thread's scheduler, seen from inside a coroutine.
@@ -178,14 +178,14 @@ pub(crate) fn install(scheduler: &Rc<Scheduler>) -> bool {
     CURRENT.with_borrow_mut(|current| {
         let vacant = current.is_none();
         if vacant {
-            *current = Some(scheduler.clone());
+            **current = Some(scheduler.clone());
         }
         vacant
     })
 }
 
 pub(crate) fn uninstall() {
-    drop(CURRENT.take());
+    drop(CURRENT.with_borrow_mut(|current| current.take()));
 }
 
 impl Scheduler {
@@ -379,20 +379,18 @@ impl Scheduler {
     /// Gives `record` a turn.
     fn resume(&self, record: Rc<Record>) {
         record.state.set(State::Running);
-        let context = match record.context.take() {
-            Some(context) => context,
-            // The first turn, or the first after a hibernation, whose timer may still run.
-            None => match self.first_context(&record) {
-                Some(context) => context,
-                None => return,
-            },
-        };
+        // The first turn, or the first after a hibernation.
+        if record.context.is_vacant() && !self.give_stack(&record) {
+            return;
+        }
         self.current.replace(Some(record.clone()));
-        let resumed = fault::watch(&record.identity, || context.resume());
+        let finished = fault::watch(&record.identity, || record.context.resume(record.interrupted.get()));
         self.current.replace(None);
-        match resumed {
-            Resumed::Suspended(context) => record.context.set(Some(context)),
-            Resumed::Finished(stack) => {
+        match (finished, record.queue.replace(Queue::None)) {
+            (None, Queue::None) => {}
+            (None, Queue::Tail) => self.ready.borrow_mut().push_back(record),
+            (None, Queue::AfterPoll) => self.after_poll.borrow_mut().push(record),
+            (Some(stack), _) => {
                 record.identity.stack.set(None);
                 self.stacks.give_back(stack);
                 if record.body.hibernates() && !record.root_cancelled.get() {
@@ -404,8 +402,9 @@ impl Scheduler {
         }
     }
 
-    /// Puts a coroutine that has none yet on a stack.
-    fn first_context(&self, record: &Rc<Record>) -> Option<Context> {
+    /// Puts a coroutine on a stack; false if there is none, and the coroutine has ended.
+    fn give_stack(&self, record: &Rc<Record>) -> bool {
+        // A hibernation's timer may still run.
         if let Some(timer) = record.timer.take() {
             self.timers.borrow_mut().cancel(timer);
         }
@@ -417,12 +416,13 @@ impl Scheduler {
                 panics::report_stackless(record, &error);
                 panics::contain(|| record.body.discard());
                 self.finish(record.clone());
-                return None;
+                return false;
             }
         };
         record.identity.stack.set(Some(stack.extent()));
         let entered = record.clone();
-        Some(Context::new(stack, move || entered.body.run(&entered)))
+        record.context.fill(stack, move || entered.body.run(&entered));
+        true
     }
 
     fn hibernate(&self, record: &Rc<Record>) {

@@ -97,9 +97,8 @@ impl Sweeper {
                 self.wanted.set(true);
                 continue;
             }
-            if let (Some(context), Some(extent)) = (record.context.take(), record.identity.stack.get()) {
-                context.release_idle_pages(extent, record.parked_at.get());
-                record.context.set(Some(context));
+            if let Some(extent) = record.identity.stack.get() {
+                record.context.release_idle_pages(extent, record.parked_at.get());
                 record.swept.set(true);
                 swept += 1;
             }

@@ -1,14 +1,13 @@
 //! Giving way: for a turn, through the poller, or for a time.
 
-use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cancel;
 use crate::coroutine;
 use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
-use crate::record::{Record, State};
-use crate::scheduler::{self, Scheduler};
+use crate::record::{Queue, State};
+use crate::scheduler;
 
 /// Lets everyone else who can run have a turn first.
 ///
@@ -19,49 +18,50 @@ use crate::scheduler::{self, Scheduler};
 ///
 /// Unwinds.
 pub fn yield_now() {
-    give_way(|scheduler, record| scheduler.ready.borrow_mut().push_back(record.clone()));
+    give_way(Queue::Tail);
 }
 
-/// Leaves the thread to others, having queued the running coroutine somewhere.
+/// Leaves the thread to others and takes a place in a queue.
 ///
 /// It does by itself what a wait through `park` would come to, since nothing can end it early:
 /// a hundred thousand coroutines that take turns are limited by the memory each turn touches.
 #[inline(always)]
-fn give_way(queue: impl FnOnce(&Scheduler, &Rc<Record>)) {
-    let queued = scheduler::with(|scheduler| {
-        let current = scheduler.current.borrow();
-        let record = current.as_ref()?;
-        if thread::panicking() {
-            return Some(Queued::Not);
+fn give_way(queue: Queue) {
+    let step = scheduler::with(|scheduler| match &*scheduler.current.borrow() {
+        None => Step::Outside,
+        Some(_) if thread::panicking() => Step::Stay,
+        Some(record) if record.interrupted.get() => Step::Unwind,
+        Some(record) => {
+            record.state.set(State::Ready);
+            record.queue.set(queue);
+            Step::Leave
         }
-        if record.interrupted.get() {
-            return Some(Queued::Interrupted);
+    });
+    match step {
+        Some(Step::Leave) => {
+            if coroutine::suspend() {
+                unwind();
+            }
         }
-        record.state.set(State::Ready);
-        queue(scheduler, record);
-        Some(Queued::Yes)
-    });
-    match queued.flatten() {
-        Some(Queued::Yes) => coroutine::suspend(),
-        Some(Queued::Interrupted) => {}
-        Some(Queued::Not) => return,
-        None => return thread::yield_now(),
-    }
-    let interrupted = scheduler::with(|scheduler| {
-        scheduler.current.borrow().as_ref().filter(|record| record.interrupted.get()).cloned()
-    });
-    if let Some(record) = interrupted.flatten() {
-        cancel::raise(&record);
+        Some(Step::Unwind) => unwind(),
+        Some(Step::Stay) => {}
+        Some(Step::Outside) | None => thread::yield_now(),
     }
 }
 
-/// Whether a coroutine has been queued to run again.
-enum Queued {
-    Yes,
-    /// It is to unwind instead.
-    Interrupted,
-    /// It unwinds already.
-    Not,
+/// What a coroutine that gives way does.
+enum Step {
+    Leave,
+    Unwind,
+    Stay,
+    Outside,
+}
+
+#[cold]
+fn unwind() {
+    if let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() {
+        cancel::raise(&record);
+    }
 }
 
 /// Gives way until descriptors and timers have been looked at once more.
@@ -73,7 +73,7 @@ enum Queued {
 ///
 /// Unwinds.
 pub fn yield_slice() {
-    give_way(|scheduler, record| scheduler.after_poll.borrow_mut().push(record.clone()));
+    give_way(Queue::AfterPoll);
 }
 
 /// Waits for `duration`, letting others run.
