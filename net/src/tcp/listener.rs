@@ -6,9 +6,10 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use grapeshot_core::{Direction, Source, print_stderr, sleep};
+use grapeshot_core::{Direction, Source, WaitLimit, now, print_stderr, sleep_until};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -108,33 +109,74 @@ impl TcpListener {
     ///
     /// Unwinds.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept_by(|_| false, accept_one)
+    }
+
+    /// Waits for a connection and returns it with all others that can be had at once, up to `max`. Not in std.
+    ///
+    /// Counts as one operation in the budget of [`set_selfishness`](grapeshot_core::set_selfishness).
+    /// A `max` of zero gives none and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept). An error after the first connection is left for the next call to find.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds.
+    pub fn accept_many(&self, max: usize) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let accepted = self.accept_by(|&(_, drained)| drained, |listener| accept_batch(listener, max))?;
+        Ok(accepted.0)
+    }
+
+    fn accept_by<T>(
+        &self,
+        drained: impl Fn(&T) -> bool,
+        operation: impl Fn(&net::TcpListener) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut limit = self.timeout.limit();
         loop {
-            let limit = self.timeout.limit();
-            match self.source.attempt(Direction::Read, "accept", limit, |_| false, accept_one) {
+            match self.source.attempt(Direction::Read, "accept", limit, &drained, &operation) {
                 Ok(accepted) => {
                     self.backing_off.store(false, Ordering::Relaxed);
                     return Ok(accepted);
                 }
                 Err(error) if broke_off(&error) => {}
-                Err(error) if is_exhaustion(&error) => self.back_off(error)?,
+                Err(error) if is_exhaustion(&error) => limit = self.back_off(error, limit)?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Waits before the next attempt, or passes the error on when that is wanted.
-    fn back_off(&self, error: io::Error) -> io::Result<()> {
+    /// Waits before the next attempt, or passes the error on when that is wanted; answers what is left of the limit.
+    fn back_off(&self, error: io::Error, limit: WaitLimit) -> io::Result<WaitLimit> {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let Some(pause) = self.backoff.duration() else { return Err(error) };
-        if !self.backing_off.swap(true, Ordering::Relaxed) {
-            let address =
-                self.local_addr().map_or_else(|_| "a closed socket".to_owned(), |address| address.to_string());
-            print_stderr(&format!(
-                "accept on {address}: {error}; connections wait, and are tried again every {pause:?}"
-            ));
+        // A coroutine that unwinds cannot pause, and would try for ever.
+        let Some(pause) = self.backoff.duration().filter(|_| !thread::panicking()) else { return Err(error) };
+        let deadline = match limit {
+            WaitLimit::Never => None,
+            WaitLimit::After(timeout) => now().checked_add(timeout),
+            WaitLimit::At(deadline) => Some(deadline),
+        };
+        if deadline.is_some_and(|deadline| deadline <= now()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("accept timed out: {error}")));
         }
-        sleep(pause);
-        Ok(())
+        self.announce(&error, pause);
+        let again = now() + pause;
+        sleep_until(deadline.map_or(again, |deadline| deadline.min(again)));
+        Ok(deadline.map_or(WaitLimit::Never, WaitLimit::At))
+    }
+
+    /// Says on stderr that connections have to wait, once until one has been accepted again.
+    fn announce(&self, error: &io::Error, pause: Duration) {
+        if !self.backing_off.swap(true, Ordering::Relaxed) {
+            let address = self.local_addr().map_or_else(|_| "a closed socket".to_owned(), |addr| addr.to_string());
+            let text = format!("accept on {address}: {error}; connections wait, and are tried again every {pause:?}");
+            print_stderr(&text);
+        }
     }
 
     /// Accepts connection after connection, for ever.
@@ -172,6 +214,11 @@ impl TcpListener {
         self.timeout.set(timeout)
     }
 
+    /// The limit on `accept`. Not in std.
+    pub fn accept_timeout(&self) -> Option<Duration> {
+        self.timeout.duration()
+    }
+
     /// Sets how long `accept` pauses at descriptor exhaustion; `None` lets it return the error instead. Not in std.
     ///
     /// # Errors
@@ -186,13 +233,19 @@ impl TcpListener {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A second handle to the same listening socket.
+    /// A second handle to the same listening socket, with a timeout and a pause of its own.
+    ///
+    /// Two coroutines cannot wait in `accept` of one handle, but each in that of its own.
+    /// Closing one handle stops both from listening.
     ///
     /// # Errors
     ///
     /// When the system has no descriptor left.
     pub fn try_clone(&self) -> io::Result<TcpListener> {
-        Ok(TcpListener::of_nonblocking(self.source.inner().try_clone()?))
+        let clone = TcpListener::of_nonblocking(self.source.inner().try_clone()?);
+        clone.set_accept_timeout(self.timeout.duration())?;
+        clone.set_backoff(self.backoff.duration())?;
+        Ok(clone)
     }
 
     /// Takes the pending error of the socket (SO_ERROR).
@@ -225,6 +278,18 @@ fn accept_one(listener: &net::TcpListener) -> io::Result<(TcpStream, SocketAddr)
     let unknown = || io::Error::new(io::ErrorKind::InvalidData, "the peer's address is not an internet address");
     let address = SocketAddr::try_from(address.ok_or_else(unknown)?).map_err(|_| unknown())?;
     Ok((TcpStream::of_nonblocking(socket.into()), address))
+}
+
+/// The connections that can be had at once, at least one, and whether there are no more.
+fn accept_batch(listener: &net::TcpListener, max: usize) -> io::Result<(Vec<(TcpStream, SocketAddr)>, bool)> {
+    let mut accepted = vec![accept_one(listener)?];
+    while accepted.len() < max {
+        match accept_one(listener) {
+            Ok(connection) => accepted.push(connection),
+            Err(error) => return Ok((accepted, error.kind() == io::ErrorKind::WouldBlock)),
+        }
+    }
+    Ok((accepted, false))
 }
 
 /// The connection ended while it waited; accept(2) names these as errors to pass over.
@@ -292,5 +357,34 @@ impl fmt::Debug for TcpListener {
             shown.field("addr", &address);
         }
         shown.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(errno: Errno) -> io::Error {
+        errno.into()
+    }
+
+    /// SOK-10. The kernel here hands such connections over as if nothing were wrong, so that it cannot be provoked.
+    #[test]
+    fn a_connection_that_broke_off_is_passed_over() {
+        for errno in [Errno::CONNABORTED, Errno::PROTO, Errno::HOSTUNREACH, Errno::NETDOWN] {
+            assert!(broke_off(&error(errno)), "{errno}");
+            assert!(!is_exhaustion(&error(errno)), "{errno}");
+        }
+    }
+
+    #[test]
+    fn exhaustion_is_told_from_errors_of_the_listener() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(is_exhaustion(&error(errno)), "{errno}");
+            assert!(!broke_off(&error(errno)), "{errno}");
+        }
+        for errno in [Errno::INVAL, Errno::BADF, Errno::NOTSOCK, Errno::AGAIN] {
+            assert!(!is_exhaustion(&error(errno)) && !broke_off(&error(errno)), "{errno}");
+        }
     }
 }
