@@ -1,0 +1,124 @@
+//! A first service: it shows what to try, serves until Ctrl-C, and then lets requests under way finish.
+//!
+//! ```sh
+//! cargo run --release --example quickstart
+//! cargo run --release --example quickstart -- --self-test
+//! ```
+//!
+//! The first serves on 127.0.0.1:8080, or on a free port if that one is taken, and prints commands to paste.
+//! `-- --listen ADDRESS:PORT` serves elsewhere.
+//! The second has client coroutines in the same process drive the service; it prints a line for each thing they did,
+//! and exits with 0 if all went as it should, with 1 if not.
+//!
+//! `service.rs` is the service. `self_test.rs` and `client.rs` are for the second command only.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
+
+mod client;
+mod self_test;
+mod service;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::ExitCode;
+
+use grapeshot::http::Server;
+
+const DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+enum Mode {
+    /// On the default address, or on any free port.
+    ServeAnywhere,
+    ServeAt(SocketAddr),
+    SelfTest,
+}
+
+fn main() -> ExitCode {
+    let Some(mode) = arguments() else {
+        eprintln!("usage: quickstart [--listen ADDRESS:PORT | --self-test], such as --listen {DEFAULT}");
+        return ExitCode::from(2);
+    };
+    grapeshot::run(move || match mode {
+        Mode::ServeAnywhere => ended(bind_anywhere().and_then(serve)),
+        Mode::ServeAt(address) => ended(bind(address).and_then(serve)),
+        Mode::SelfTest => self_test::run(),
+    })
+}
+
+fn arguments() -> Option<Mode> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (None, ..) => Some(Mode::ServeAnywhere),
+        (Some("--listen"), Some(address), None) => address.parse().ok().map(Mode::ServeAt),
+        (Some("--self-test"), None, None) => Some(Mode::SelfTest),
+        _ => None,
+    }
+}
+
+fn ended(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bind_anywhere() -> io::Result<Server> {
+    match Server::bind(DEFAULT) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            println!("{DEFAULT} is taken, so this is another port.");
+            Server::bind((Ipv4Addr::LOCALHOST, 0))
+        }
+        bound => bound,
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<Server> {
+    Server::bind(address).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+fn serve(server: Server) -> io::Result<()> {
+    print_what_to_try(server.local_addr()?);
+    let _goodbye = Goodbye;
+    server.serve(service::handler())
+}
+
+/// Ctrl-C unwinds `serve` once the last request is answered; destructors run on the way.
+struct Goodbye;
+
+impl Drop for Goodbye {
+    fn drop(&mut self) {
+        println!("All requests are answered and all connections closed.");
+    }
+}
+
+fn print_what_to_try(address: SocketAddr) {
+    println!(
+        "\
+Serving on http://{address}. In another terminal, try:
+
+  Plain text:
+    curl http://{address}/
+
+  A body that comes back:
+    curl --data 'round shot' http://{address}/echo
+
+  A handler that takes its time, and holds nobody else up:
+    curl http://{address}/sleep/2
+
+  A handler that panics: an answer of 500 there, a report here, and the service lives on:
+    curl -i http://{address}/panic
+
+  A response that is written while it is made, a line a second:
+    curl -N http://{address}/stream
+
+  Every coroutine of this process, and what it waits for:
+    curl http://{address}/coroutines
+
+  A body over the limit of two megabytes, refused before it is sent:
+    head -c 3000000 /dev/zero | curl -i --data-binary @- http://{address}/echo
+
+Ctrl-C lets the requests under way finish and ends it."
+    );
+}

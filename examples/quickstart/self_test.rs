@@ -1,0 +1,269 @@
+//! The self-test: many clients in the process of the server, on the same thread, all at once.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt::Debug;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use grapeshot::http::Server;
+use grapeshot::{JoinHandle, coroutines, print_stderr, set_panic_notifier, sleep, spawn, stats, with_timeout};
+
+use crate::client::{Answer, Client};
+use crate::service;
+
+/// How long a check may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What was done, or why it is not as it should be.
+type Outcome = Result<String, Box<dyn Error>>;
+
+/// One thing that clients do, with what it shows.
+type Check = (&'static str, fn(SocketAddr) -> Outcome);
+
+const CHECKS: &[Check] = &[
+    ("plain text", plain_text),
+    ("echo", echo),
+    ("unknown path", unknown_path),
+    ("keep-alive", keep_alive),
+    ("pipelining", pipelining),
+    ("200 connections at once", many_connections),
+    ("20 slow requests at once", slow_requests),
+    ("a panic", panicking_handler),
+    ("a body over the limit", too_large),
+    ("malformed requests", malformed),
+    ("a streamed response", streaming),
+    ("the list of coroutines", listing),
+];
+
+/// Runs all checks, prints a line for each, and says how it went.
+pub(crate) fn run() -> ExitCode {
+    match check_all() {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("quickstart: the self-test could not begin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers how many checks failed.
+fn check_all() -> io::Result<usize> {
+    let began = Instant::now();
+    let server = Server::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = server.local_addr()?;
+    let handle = server.handle();
+    let serving = spawn(move || server.serve(service::handler()));
+    println!("Self-test against http://{address}, all at the same time:");
+
+    let checks: Vec<(&str, JoinHandle<Outcome>)> =
+        CHECKS.iter().map(|&(what, check)| (what, spawn(move || with_timeout(LIMIT, || check(address))?))).collect();
+    let mut failures = 0;
+    for (what, check) in checks {
+        failures += report(what, check.join().unwrap_or_else(|error| Err(error.into())));
+    }
+    handle.drain();
+    failures +=
+        report("the end", with_timeout(LIMIT, || nothing_is_left(serving)).unwrap_or_else(|error| Err(error.into())));
+
+    let all = CHECKS.len() + 1;
+    println!("{} of {all} checks passed in {:.1?}.", all - failures, began.elapsed());
+    Ok(failures)
+}
+
+/// Prints a line, and answers how many failures it told of: none or one.
+fn report(what: &str, outcome: Outcome) -> usize {
+    match outcome {
+        Ok(done) => {
+            println!("  ok      {what}: {done}");
+            0
+        }
+        Err(why) => {
+            println!("  FAILED  {what}: {why}");
+            1
+        }
+    }
+}
+
+fn expect<T: PartialEq + Debug>(what: &str, got: T, expected: T) -> Result<(), Box<dyn Error>> {
+    if got == expected { Ok(()) } else { Err(format!("{what}: expected {expected:?}, got {got:?}").into()) }
+}
+
+fn expect_answer(answer: &Answer, status: u16, body: &str) -> Result<(), Box<dyn Error>> {
+    expect("status", answer.status, status)?;
+    expect("body", answer.text().as_str(), body)
+}
+
+fn plain_text(server: SocketAddr) -> Outcome {
+    let answer = Client::connect(server)?.get("/")?;
+    expect("status", answer.status, 200)?;
+    expect("content-type", answer.header("content-type"), Some("text/plain; charset=utf-8"))?;
+    Ok(format!("{:?}", answer.text().trim_end()))
+}
+
+fn echo(server: SocketAddr) -> Outcome {
+    let mut client = Client::connect(server)?;
+    expect_answer(&client.post("/echo", b"round shot")?, 200, "round shot")?;
+    client.send("POST /echo HTTP/1.1\r\nHost: self-test\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    client.send("5\r\nround\r\n5\r\n shot\r\n0\r\n\r\n")?;
+    expect_answer(&client.read_answer()?, 200, "round shot")?;
+    let megabyte: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
+    let answer = client.post("/echo", &megabyte)?;
+    expect("a megabyte came back as it was", answer.body == megabyte, true)?;
+    Ok("bodies with a length, in chunks, and of a megabyte came back".to_owned())
+}
+
+fn unknown_path(server: SocketAddr) -> Outcome {
+    expect("status", Client::connect(server)?.get("/nowhere")?.status, 404)?;
+    Ok("404".to_owned())
+}
+
+fn keep_alive(server: SocketAddr) -> Outcome {
+    const REQUESTS: usize = 100;
+    let mut client = Client::connect(server)?;
+    for _ in 0..REQUESTS {
+        expect("status", client.get("/")?.status, 200)?;
+    }
+    Ok(format!("{REQUESTS} requests, one after the other on one connection"))
+}
+
+fn pipelining(server: SocketAddr) -> Outcome {
+    const REQUESTS: usize = 50;
+    let mut client = Client::connect(server)?;
+    let request = |i| format!("POST /echo HTTP/1.1\r\nHost: self-test\r\nContent-Length: 5\r\n\r\n{i:05}");
+    client.send((0..REQUESTS).map(request).collect::<String>())?;
+    for i in 0..REQUESTS {
+        expect_answer(&client.read_answer()?, 200, &format!("{i:05}"))?;
+    }
+    Ok(format!("{REQUESTS} requests in one go, answered in their order"))
+}
+
+fn many_connections(server: SocketAddr) -> Outcome {
+    const CONNECTIONS: usize = 200;
+    const ROUNDS: usize = 10;
+    let began = Instant::now();
+    let clients: Vec<Client> = (0..CONNECTIONS).map(|_| Client::connect(server)).collect::<io::Result<_>>()?;
+    let talks: Vec<_> = clients.into_iter().map(|client| spawn(move || say_often(client, ROUNDS))).collect();
+    for talk in talks {
+        talk.join()??;
+    }
+    let took = began.elapsed();
+    Ok(format!("{} requests answered in {took:.1?}", CONNECTIONS * ROUNDS))
+}
+
+fn say_often(mut client: Client, rounds: usize) -> io::Result<()> {
+    for round in 0..rounds {
+        let message = format!("round {round}");
+        let answer = client.post("/echo", message.as_bytes())?;
+        if answer.status != 200 || answer.body != message.as_bytes() {
+            return Err(io::Error::other(format!(
+                "expected 200 {message:?}, got {} {:?}",
+                answer.status,
+                answer.text()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn slow_requests(server: SocketAddr) -> Outcome {
+    const REQUESTS: u32 = 20;
+    const EACH: Duration = Duration::from_secs(1);
+    let began = Instant::now();
+    let requests: Vec<_> = (0..REQUESTS)
+        .map(|_| spawn(move || Client::connect(server)?.get(&format!("/sleep/{}", EACH.as_secs()))))
+        .collect();
+    for request in requests {
+        expect("status", request.join()??.status, 200)?;
+    }
+    let took = began.elapsed();
+    // One after the other they would take twenty times as long as one; a busy machine may need some more than one.
+    if took < EACH || took > EACH * REQUESTS / 4 {
+        return Err(format!("expected about {EACH:?}, took {took:.1?}").into());
+    }
+    Ok(format!("each took {EACH:?}, all together {took:.2?}"))
+}
+
+fn panicking_handler(server: SocketAddr) -> Outcome {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let kept = reports.clone();
+    set_panic_notifier(move |info, panic| match panic.message() {
+        message if message.ends_with("asked for it") => kept.borrow_mut().push(message.to_owned()),
+        _ => print_stderr(&format!("coroutine {}: {panic}", info.id)),
+    });
+    expect("status", Client::connect(server)?.get("/panic")?.status, 500)?;
+    expect("reports", reports.borrow().len(), 1)?;
+    expect("status of the next request", Client::connect(server)?.get("/")?.status, 200)?;
+    Ok(format!("answered with 500, reported as {:?}, and the service lives on", reports.borrow()[0]))
+}
+
+fn too_large(server: SocketAddr) -> Outcome {
+    let mut client = Client::connect(server)?;
+    client.send("POST /echo HTTP/1.1\r\nHost: self-test\r\nContent-Length: 3000000\r\n\r\n")?;
+    let answer = client.read_answer()?;
+    expect("status", answer.status, 413)?;
+    expect("connection", answer.header("connection"), Some("close"))?;
+    Ok("413, before a byte of it was sent".to_owned())
+}
+
+fn malformed(server: SocketAddr) -> Outcome {
+    const REQUESTS: &[(&str, &str)] = &[
+        ("no HTTP at all", "round shot\r\n\r\n"),
+        ("no Host", "GET / HTTP/1.1\r\n\r\n"),
+        ("two lengths", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        ("a space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+        ("a bare line feed", "GET / HTTP/1.1\nHost: a\n\n"),
+        ("a bad chunk size", "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"),
+    ];
+    for (what, request) in REQUESTS {
+        let mut client = Client::connect(server)?;
+        client.send(request)?;
+        expect(&format!("status for {what}"), client.read_answer()?.status, 400)?;
+    }
+    Ok(format!("{} kinds, each refused with 400", REQUESTS.len()))
+}
+
+fn streaming(server: SocketAddr) -> Outcome {
+    let mut client = Client::connect(server)?;
+    client.send("GET /stream HTTP/1.1\r\nHost: self-test\r\n\r\n")?;
+    expect("status", client.read_head()?.0, 200)?;
+    let began = Instant::now();
+    let mut text = Vec::new();
+    let mut chunks = 0;
+    while client.read_chunk(&mut text)? {
+        chunks += 1;
+        // The chunk is here, although the later ones have not been made yet.
+        expect("lines so far", text.split(|&byte| byte == b'\n').count() - 1, chunks)?;
+    }
+    let took = began.elapsed();
+    Ok(format!("{chunks} lines over {took:.1?}, each as it was made"))
+}
+
+fn listing(server: SocketAddr) -> Outcome {
+    let mut sleeper = Client::connect(server)?;
+    let name = format!("\"http {}\"", sleeper.local_addr()?);
+    sleeper.send("GET /sleep/3 HTTP/1.1\r\nHost: self-test\r\n\r\n")?;
+    let mut client = Client::connect(server)?;
+    let line = loop {
+        // The request may still be on its way; the limit on this check bounds the loop.
+        sleep(Duration::from_millis(200));
+        let list = client.get("/coroutines")?.text();
+        if let Some(line) = list.lines().find(|line| line.contains(&name) && line.contains("the end of a sleep")) {
+            break line.to_owned();
+        }
+    };
+    expect("status of the sleeper", sleeper.read_answer()?.status, 200)?;
+    Ok(format!("it has {line:?}"))
+}
+
+/// Waits for the server to drain, and looks for what it should have given back.
+fn nothing_is_left(serving: JoinHandle<io::Result<()>>) -> Outcome {
+    serving.join()??;
+    expect("coroutines besides this one", coroutines().len() - 1, 0)?;
+    expect("sockets", stats().registrations, 0)?;
+    Ok("the server has drained, and no coroutine and no socket is left".to_owned())
+}
