@@ -1,4 +1,5 @@
 //! Peers that misbehave, and a system that has nothing left.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

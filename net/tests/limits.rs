@@ -1,4 +1,5 @@
 //! Limits on one operation, which return an error, and on a piece of work, which unwind (DESIGN §5).
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Listening and accepting.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a stream does with bytes, and what it answers as std's does.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

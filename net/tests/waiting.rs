@@ -1,4 +1,5 @@
 //! Who may wait on a socket, where, and what else ends the wait.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 
