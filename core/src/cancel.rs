@@ -230,6 +230,13 @@ pub(crate) fn checkpoint(record: &Rc<Record>) {
     }
 }
 
+/// [`checkpoint`] of the coroutine that runs, if one does.
+pub(crate) fn checkpoint_current() {
+    if let Some(record) = scheduler::with(|scheduler| scheduler.current.borrow().clone()).flatten() {
+        checkpoint(&record);
+    }
+}
+
 /// Unwinds the running coroutine to the edge of its outermost cancelled frame.
 #[cold]
 pub(crate) fn raise(record: &Rc<Record>) -> ! {

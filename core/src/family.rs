@@ -21,7 +21,8 @@ pub(crate) struct Family {
     alive: Cell<usize>,
     ended: WaitQueue,
     failure: RefCell<Option<Panic>>,
-    failed: Cell<bool>,
+    /// It has failed or been cancelled, and who joins it now is cancelled at once.
+    closing: Cell<bool>,
     /// The body of a scope, which fails with its children; a group has none, and its members fail one by one.
     body: Option<Rc<Frame>>,
 }
@@ -41,7 +42,7 @@ impl Family {
             alive: Cell::new(0),
             ended: WaitQueue::new(),
             failure: RefCell::default(),
-            failed: Cell::new(false),
+            closing: Cell::new(false),
             body,
         }
     }
@@ -53,7 +54,11 @@ impl Family {
         if children.len() > 16 && children.len() > 2 * self.alive.get() {
             children.retain(|child| child.state.get() != State::Done);
         }
-        children.push(child);
+        children.push(child.clone());
+        drop(children);
+        if self.closing.get() {
+            cancel::cancel_coroutine(&child);
+        }
     }
 
     /// Called by the scheduler when a child's stack is gone.
@@ -67,15 +72,20 @@ impl Family {
             return;
         };
         if let Some(panic) = child.body.take_panic() {
-            if self.failure.borrow().is_some() {
-                panics::report_and_drop(child, panic);
-            } else {
-                *self.failure.borrow_mut() = Some(panic);
-            }
+            self.note_panic(child, panic);
             self.fail_with(body);
         }
         if self.alive.get() == 0 {
             self.ended.wake_all();
+        }
+    }
+
+    /// Keeps the first panic of a scope, to be raised at its end, and reports any other.
+    pub(crate) fn note_panic(&self, culprit: &Rc<Record>, panic: Panic) {
+        if self.failure.borrow().is_some() {
+            panics::report_and_drop(culprit, panic);
+        } else {
+            *self.failure.borrow_mut() = Some(panic);
         }
     }
 
@@ -87,14 +97,21 @@ impl Family {
     }
 
     fn fail_with(&self, body: &Rc<Frame>) {
-        if !self.failed.replace(true) {
-            self.cancel_children();
+        if !self.closing.get() {
+            self.close();
             body.cancel();
         }
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.get()
+    /// Cancels every child, and every one that may yet be spawned.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.cancel_children();
+    }
+
+    /// Lets go of the children, which have ended or need no answering for: they refer to the family in their turn.
+    pub(crate) fn forget_children(&self) {
+        drop(self.children.take());
     }
 
     pub(crate) fn take_failure(&self) -> Option<Panic> {
@@ -121,11 +138,11 @@ impl Family {
     }
 
     /// Waits until no child is alive; a cancellation on the way cancels the children, and the wait goes on.
-    pub(crate) fn wait(&self, parent: &Rc<Record>, mut cut: Cut) {
+    pub(crate) fn wait(&self, parent: &Rc<Record>) {
         if parent.interrupted.get() {
-            self.cancel_children();
-            cut = Cut::Never;
+            self.close();
         }
+        let mut cut = if self.closing.get() { Cut::Never } else { Cut::Short };
         while self.alive.get() > 0 {
             let ticket = Cell::new(0);
             let outcome = park::wait(
@@ -140,9 +157,35 @@ impl Family {
                 },
             );
             if outcome == Outcome::Cancelled {
-                self.cancel_children();
+                self.close();
                 cut = Cut::Never;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use crate::{Builder, Group, scope, test};
+
+    #[test]
+    fn the_children_of_a_scope_that_is_over_are_freed() {
+        test::run(|| {
+            let child = scope(|scope| scope.spawn(|| ()).coroutine());
+            assert_eq!(Rc::strong_count(&child.record), 1);
+        });
+    }
+
+    #[test]
+    fn the_members_of_a_group_that_is_gone_are_freed() {
+        test::run(|| {
+            let group = Group::new();
+            let member = group.spawn(Builder::new(), || ()).unwrap().coroutine();
+            assert!(group.wait_empty(None));
+            drop(group);
+            assert_eq!(Rc::strong_count(&member.record), 1);
+        });
     }
 }

@@ -128,6 +128,7 @@ impl Drop for Group {
         for record in self.family.children() {
             cancel::cancel_coroutine(&record);
         }
+        self.family.forget_children();
     }
 }
 

@@ -156,20 +156,34 @@ pub(crate) fn install_hook() {
 /// Keeps what there is to know of a coroutine's panic; false if it is not a coroutine's, or is about to abort.
 fn note(info: &PanicHookInfo<'_>) -> bool {
     let message = message_of_hook(info);
-    if aborts(&message) {
-        return false;
-    }
     let noted = scheduler::with(|scheduler| {
         // The panic may come from inside the runtime, with anything borrowed.
         let current = scheduler.current.try_borrow().ok()?;
         let record = current.as_ref()?;
         let mut all = scheduler.panic_details.try_borrow_mut().ok()?;
+        if aborts(&message) {
+            explain_abort(record, all.remove(&record.id()));
+            return None;
+        }
         let location = info.location().map(ToString::to_string);
-        let first = all.insert(record.id(), Details { message, location, trace: Backtrace::new_unresolved() });
-        // A second panic on top of an unreported first may be about to abort: let it be seen as well.
-        first.is_none().then_some(())
+        all.insert(record.id(), Details { message, location, trace: Backtrace::new_unresolved() });
+        Some(())
     });
     noted.flatten().is_some()
+}
+
+/// Says what core does not say of an abort that is to come: which unwinding led to it.
+fn explain_abort(record: &Rc<Record>, last: Option<Details>) {
+    match last {
+        Some(Details { message, location, trace }) => {
+            let panic = Panic::new(message, Some((location, trace)), Box::new(()));
+            report_by_default(&Coroutine { record: record.clone() }.info(), &panic);
+        }
+        None if record.interrupted.get() => print_stderr(
+            "cancelled beneath a function that cannot unwind: callbacks from C that wait belong under a shield",
+        ),
+        None => {}
+    }
 }
 
 fn message_of_hook(info: &PanicHookInfo<'_>) -> String {

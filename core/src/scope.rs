@@ -11,7 +11,8 @@
 //! - [`scope`] neither returns nor unwinds before every child has ended and its closure and result are dropped.
 //!   The closures' borrows, whose lifetime is erased here, are therefore never used after they end.
 //!   If the runtime gives up on a child it never runs again, and neither does the parent.
-//! - A failing child cancels its siblings and the body; the first failure is the one reported.
+//! - A failing child cancels its siblings and the body; the first failure is the one raised, and others are reported.
+//! - Who is spawned after a failure or a cancellation is cancelled at birth, so that the scope comes to an end.
 //! - A scope that cannot wait, because the coroutine unwinds, aborts the process before any child exists.
 
 use std::cell::{Cell, RefCell};
@@ -23,8 +24,7 @@ use std::thread;
 
 use crate::cancel::{self, Frame, Kind};
 use crate::family::Family;
-use crate::panics;
-use crate::park::Cut;
+use crate::panics::{self, Panic};
 use crate::scheduler;
 use crate::spawn::{Builder, Coroutine, FamilyRef, JoinError, JoinHandle};
 
@@ -36,7 +36,7 @@ use crate::spawn::{Builder, Coroutine, FamilyRef, JoinError, JoinHandle};
 ///
 /// # Panics
 ///
-/// With the panic of the first child that panicked, or of `f`. Outside a coroutine.
+/// With the first panic, be it of a child or of `f`; any other goes to the panic notifier. Outside a coroutine.
 ///
 /// # Cancellation
 ///
@@ -84,20 +84,29 @@ where
     let scope = Scope { family: family.clone(), scope: PhantomData, env: PhantomData };
     let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
     frame.leave();
-    if result.is_err() {
-        family.cancel_children();
+    let body = result.map_err(|payload| {
+        if cancel::is_cancellation(&*payload) {
+            return Some(payload);
+        }
+        family.note_panic(&record, Panic::caught(record.id(), payload));
+        None
+    });
+    if body.is_err() {
+        family.close();
     }
-    family.wait(&record, if result.is_err() { Cut::Never } else { Cut::Short });
-    let failure = family.take_failure();
-    match (result, failure) {
-        (Err(payload), _) if !cancel::is_cancellation(&*payload) => panic::resume_unwind(payload),
-        (_, Some(failure)) => failure.resume(),
-        (Err(payload), None) if !cancel::is_cancellation_of(&*payload, &frame) => panic::resume_unwind(payload),
-        (Err(_), None) => None,
-        (Ok(value), None) => {
+    family.wait(&record);
+    family.forget_children();
+    if let Some(failure) = family.take_failure() {
+        drop(body);
+        failure.resume();
+    }
+    match body {
+        Ok(value) => {
             cancel::checkpoint(&record);
             Some(value)
         }
+        Err(Some(payload)) if !cancel::is_cancellation_of(&*payload, &frame) => panic::resume_unwind(payload),
+        Err(_) => None,
     }
 }
 
@@ -159,9 +168,6 @@ impl<'scope> Scope<'scope, '_> {
         builder.family = Some(FamilyRef(self.family.clone()));
         let handle = builder.unstarted(closure)?.start();
         self.family.add(handle.erased());
-        if self.family.has_failed() {
-            handle.cancel();
-        }
         Ok(ScopedJoinHandle { handle, result, family: self.family.clone(), scope: PhantomData })
     }
 
@@ -190,17 +196,20 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Errors
     ///
-    /// As [`JoinHandle::join`]; the panic of a child is raised by its scope, so here it is
-    /// [`JoinError::Cancelled`], and the body is being cancelled too.
+    /// As [`JoinHandle::join`], but for panics: the panic of a child is raised by its scope.
     ///
     /// # Cancellation
     ///
-    /// Unwinds.
+    /// Unwinds, also when the child has failed, and with it the scope.
     pub fn join(self) -> Result<T, JoinError> {
         let joined = self.handle.join();
         match self.result.take() {
             Some(value) => joined.map(|()| value),
-            None => Err(joined.err().unwrap_or(JoinError::Cancelled)),
+            None => {
+                // Of a scope that has failed the body is to hear by that, and not to trip over a missing result.
+                cancel::checkpoint_current();
+                Err(joined.err().unwrap_or(JoinError::Cancelled))
+            }
         }
     }
 
@@ -280,7 +289,7 @@ pub struct TryScope<'scope, 'env, E> {
 }
 
 impl<'scope, 'env, E: 'scope> TryScope<'scope, 'env, E> {
-    /// Starts a child. The handle's join gives [`JoinError::Cancelled`] for a child that failed.
+    /// Starts a child, whose first error ends the scope.
     ///
     /// # Panics
     ///

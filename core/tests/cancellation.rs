@@ -219,6 +219,25 @@ fn a_cancellation_beneath_a_frame_of_c_aborts() {
     let ended = run_alone("a_cancellation_beneath_a_frame_of_c_aborts");
     assert_eq!(ended.signal(), Some(SIGABRT), "{ended:?}");
     assert!(ended.stderr.contains("panic in a function that cannot unwind"), "{ended:?}");
+    let sentence = "cancelled beneath a function that cannot unwind: callbacks from C that wait belong under a shield";
+    assert!(ended.stderr.contains(sentence), "{ended:?}");
+}
+
+extern "C" fn panics_in_c() {
+    panic!("powder wet");
+}
+
+/// The panic itself would otherwise be lost: nobody is left to report it.
+#[test]
+fn a_panic_beneath_a_frame_of_c_aborts_and_is_reported_first() {
+    if in_child() {
+        test::run(|| panics_in_c());
+        unreachable!("the process should have aborted");
+    }
+    let ended = run_alone("a_panic_beneath_a_frame_of_c_aborts_and_is_reported_first");
+    assert_eq!(ended.signal(), Some(SIGABRT), "{ended:?}");
+    assert!(ended.stderr.contains("coroutine 1 (main) panicked: powder wet, at core/tests/"), "{ended:?}");
+    assert!(ended.stderr.contains("panic in a function that cannot unwind"), "{ended:?}");
 }
 
 /// DESIGN §5
@@ -237,7 +256,7 @@ fn a_shield_makes_a_callback_from_c_safe() {
 
 /// DESIGN §5
 #[test]
-fn a_panic_in_a_destructor_that_unwinds_aborts_and_says_both() {
+fn a_panic_in_a_destructor_that_unwinds_aborts_and_is_reported_first() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
@@ -251,9 +270,9 @@ fn a_panic_in_a_destructor_that_unwinds_aborts_and_says_both() {
         });
         unreachable!("the process should have aborted");
     }
-    let ended = run_alone("a_panic_in_a_destructor_that_unwinds_aborts_and_says_both");
+    let ended = run_alone("a_panic_in_a_destructor_that_unwinds_aborts_and_is_reported_first");
     assert_eq!(ended.signal(), Some(SIGABRT), "{ended:?}");
-    assert!(ended.stderr.contains("second"), "{ended:?}");
+    assert!(ended.stderr.contains("coroutine 1 (main) panicked: second, at core/tests/"), "{ended:?}");
     assert!(ended.stderr.contains("panic in a destructor during cleanup"), "{ended:?}");
 }
 
