@@ -1,0 +1,118 @@
+//! Timers in numbers.
+
+mod support;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use grapeshot_core::test::{self, Test};
+use grapeshot_core::{
+    JoinHandle, now, random_u64, sleep, sleep_until, spawn, stats, with_time_limit, with_timeout, yield_now,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A build without optimisation takes its time.
+const SLEEPERS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
+
+/// `SCH-5`: whatever the order in which they were set.
+#[test]
+fn a_million_sleepers_wake_in_the_order_of_their_deadlines() {
+    test::run(|| {
+        let last = Rc::new(Cell::new(Duration::ZERO));
+        let (began, awake) = (now(), Rc::new(Cell::new(0)));
+        for _ in 0..SLEEPERS {
+            let (last, awake) = (last.clone(), awake.clone());
+            let duration = Duration::from_nanos(random_u64() % 10_000_000_000);
+            spawn(move || {
+                sleep(duration);
+                assert_eq!(now() - began, duration);
+                assert!(last.replace(duration) <= duration);
+                awake.set(awake.get() + 1);
+            });
+        }
+        yield_now();
+        assert_eq!(stats().timers as u64, SLEEPERS);
+        sleep(10 * SECOND);
+        assert_eq!(awake.get(), SLEEPERS);
+        assert_eq!(stats().timers, 0);
+    });
+}
+
+#[test]
+fn a_million_cancelled_sleeps_leave_nothing_behind() {
+    test::run(|| {
+        for _ in 0..SLEEPERS {
+            assert!(with_timeout(Duration::from_nanos(random_u64() % 1_000_000), || sleep(SECOND)).is_err());
+        }
+        assert_eq!(stats().timers, 0);
+        with_time_limit(SECOND, |limit| {
+            for _ in 0..SLEEPERS {
+                assert!(limit.change(SECOND));
+            }
+            assert_eq!(stats().timers, 1);
+        })
+        .unwrap();
+        assert_eq!(stats().timers, 0);
+    });
+}
+
+#[test]
+fn a_limit_that_is_never_reached_costs_a_timer_only_while_its_work_runs() {
+    test::run(|| {
+        for _ in 0..SLEEPERS {
+            with_timeout(SECOND, || assert_eq!(stats().timers, 1)).unwrap();
+        }
+        assert_eq!(stats().timers, 0);
+    });
+}
+
+/// `SCH-5`
+#[test]
+fn thousands_of_sleeps_to_one_instant_end_in_the_order_in_which_they_began() {
+    test::run(|| {
+        let deadline = now() + SECOND;
+        let next = Rc::new(Cell::new(0));
+        let handles: Vec<JoinHandle<()>> = (0..10_000)
+            .map(|number| {
+                let next = next.clone();
+                spawn(move || {
+                    sleep_until(deadline);
+                    assert_eq!(next.replace(number + 1), number);
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+/// No sleep is short, and virtual time is exact.
+#[test]
+fn on_every_schedule_a_sleep_ends_exactly_on_time() {
+    support::on_every_schedule(|| {
+        let handles: Vec<_> = (0..20)
+            .map(|_| {
+                spawn(|| {
+                    for _ in 0..5 {
+                        let (began, duration) = (now(), Duration::from_nanos(random_u64() % 5_000_000_000));
+                        sleep(duration);
+                        assert_eq!(now() - began, duration);
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+#[test]
+fn a_sleep_by_the_real_clock_is_never_short() {
+    Test::new().real_time().run(|| {
+        for microseconds in [0, 1, 100, 999, 1500] {
+            let (began, duration) = (std::time::Instant::now(), Duration::from_micros(microseconds));
+            sleep(duration);
+            assert!(began.elapsed() >= duration);
+        }
+    });
+}
