@@ -301,6 +301,7 @@ pub(crate) struct Shared {
     draining: Cell<bool>,
     date: RefCell<DateCache>,
     date_expires: Cell<Option<Instant>>,
+    #[expect(clippy::vec_box, reason = "they are handed over as they are, some hundred bytes each")]
     spare: RefCell<Vec<Box<Buffers>>>,
 }
 
