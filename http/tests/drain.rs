@@ -1,4 +1,5 @@
 //! How a server ends: idle connections at once, requests under way in their time (REQUIREMENTS 2.2, HTTP-2: `shutdown`).
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Peers that reset, vanish, or stop in the middle: one coroutine and its limit, and nothing for the others.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Connections that leave HTTP (HTTP-9, RFC 9110 section 7.8).
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A server in the test's own runtime, and a client that sees every byte of the answers.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 #![allow(dead_code, reason = "each file uses a part of this")]
 
 use std::cell::RefCell;
