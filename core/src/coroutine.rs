@@ -13,7 +13,7 @@
 //! # Invariants
 //!
 //! - A context is resumed by the thread that made it: the type is neither `Send` nor `Sync`.
-//! - While it runs, `busy` is set, and every method that would touch the coroutine panics instead.
+//! - While it runs, `left_at` is [`RUNNING`], and every method that would touch the coroutine panics instead.
 //! - Dropping a suspended context leaks it. A forced unwind would free locals which parked children still borrow
 //!   (DESIGN §3), so the stack stays as it is, for ever, and nothing on it runs again.
 //! - `YIELDER` is null except while a coroutine runs, and then names the running coroutine's way back,
@@ -27,25 +27,31 @@ use std::ptr;
 
 use corosensei::{Coroutine as Switch, CoroutineResult, Yielder};
 
-use crate::stack::{Extent, Stack};
+use crate::stack::{Extent, Stack, stack_pointer};
 
 thread_local! {
     static YIELDER: Cell<*const Yielder<bool, ()>> = const { Cell::new(ptr::null()) };
+    /// The stack pointer with which the coroutine that was last left, left.
+    static LEFT_AT: Cell<usize> = const { Cell::new(0) };
 }
+
+/// Stands for the stack pointer of a computation that is not suspended.
+const RUNNING: usize = usize::MAX;
 
 /// The place of a computation on a stack of its own.
 #[derive(Default)]
 pub(crate) struct Context {
     switch: UnsafeCell<Option<ManuallyDrop<Switch<bool, (), (), Stack>>>>,
-    busy: Cell<bool>,
+    /// The stack pointer in [`suspend`], zero before the first, or [`RUNNING`].
+    left_at: Cell<usize>,
 }
 
 impl Context {
     /// Whether there is no computation in it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_vacant(&self) -> bool {
-        assert!(!self.busy.get(), "a coroutine that runs was looked into");
-        // SAFETY: not busy, so nobody has a reference to what is in the cell; this one ends with the statement.
+        assert!(self.left_at.get() != RUNNING, "a coroutine that runs was looked into");
+        // SAFETY: it does not run, so nobody has a reference to what is in the cell; this one ends with the statement.
         unsafe { &*self.switch.get() }.is_none()
     }
 
@@ -57,9 +63,10 @@ impl Context {
             entry();
             YIELDER.set(ptr::null());
         });
-        // SAFETY: not busy, so nobody has a reference to what is in the cell.
+        // SAFETY: it does not run, so nobody has a reference to what is in the cell.
         let place = unsafe { &mut *self.switch.get() };
         *place = Some(ManuallyDrop::new(switch));
+        self.left_at.set(0);
     }
 
     /// Runs the computation until it suspends or ends; gives its stack back if it has ended.
@@ -69,10 +76,10 @@ impl Context {
     /// # Panics
     ///
     /// If it is vacant or runs already. Re-raises a panic that `entry` let escape; the stack is then lost.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resume(&self, interrupted: bool) -> Option<Stack> {
-        assert!(!self.busy.replace(true), "a coroutine that runs was resumed");
-        // SAFETY: it was not busy and is now, so this is the only reference until `busy` is cleared below.
+        assert!(self.left_at.replace(RUNNING) != RUNNING, "a coroutine that runs was resumed");
+        // SAFETY: it did not run and does now, so this is the only reference until `left_at` is set below.
         let place = unsafe { &mut *self.switch.get() };
         let resumed = match place {
             Some(switch) => switch.resume(interrupted),
@@ -82,22 +89,42 @@ impl Context {
             CoroutineResult::Yield(()) => None,
             CoroutineResult::Return(()) => place.take(),
         };
-        self.busy.set(false);
+        self.left_at.set(LEFT_AT.get());
         finished.map(|switch| ManuallyDrop::into_inner(switch).into_stack())
     }
 
     /// Gives back the memory of the stack's pages that the suspended computation does not use.
     ///
-    /// `parked_at` is what [`stack_pointer`](crate::stack::stack_pointer) said in the function that called [`suspend`],
-    /// and `extent` where the stack lies.
-    pub(crate) fn release_idle_pages(&self, extent: Extent, parked_at: usize) {
-        if self.is_vacant() {
+    /// `extent` is where its stack lies.
+    pub(crate) fn release_idle_pages(&self, extent: Extent) {
+        if self.is_vacant() || self.left_at.get() == 0 {
             return;
         }
-        // SAFETY: a context that is not vacant and not busy is suspended and owns its mapped stack; everything below
-        // the frame that called `suspend` is corosensei's saved registers, for which `release_below` keeps a margin.
-        unsafe { extent.release_below(parked_at) };
+        // SAFETY: a context that is not vacant and does not run is suspended and owns its mapped stack; everything
+        // below the frame of `suspend` is corosensei's saved registers, for which `release_below` keeps a margin.
+        unsafe { extent.release_below(self.left_at.get()) };
     }
+
+    /// Lets the processor fetch the end of the suspended stack, which a resume will need.
+    #[inline(always)]
+    pub(crate) fn prefetch_stack(&self) {
+        let end = ptr::without_provenance::<u8>(self.left_at.get());
+        prefetch(end.wrapping_sub(64));
+        prefetch(end);
+        prefetch(end.wrapping_add(64));
+    }
+}
+
+/// Lets the processor fetch a line of memory that will be needed soon. Any address will do.
+#[inline(always)]
+pub(crate) fn prefetch<T: ?Sized>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program could see, and never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// Leaves the running coroutine; returns when it is resumed, with what it was resumed with.
@@ -105,10 +132,11 @@ impl Context {
 /// # Panics
 ///
 /// When no coroutine is running on this thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn suspend() -> bool {
     let yielder = YIELDER.replace(ptr::null());
     assert!(!yielder.is_null(), "suspended outside a coroutine");
+    LEFT_AT.set(stack_pointer());
     // SAFETY: `YIELDER` names the running coroutine's yielder, which lives at the base of the stack we are on.
     let way_back = unsafe { &*yielder };
     let interrupted = way_back.suspend(());

@@ -30,7 +30,6 @@ use crate::identity::CoroutineId;
 use crate::record::{Record, State};
 use crate::scheduler::{self, Scheduler, Timer};
 use crate::spawn::Coroutine;
-use crate::stack::stack_pointer;
 
 /// What a parked coroutine waits for, in words a person can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +276,6 @@ fn wait_for_withdrawal(record: &Rc<Record>, ended_by: Outcome) -> Outcome {
 /// Switches away, and takes the outcome when back.
 fn leave(record: &Rc<Record>) -> Outcome {
     if record.state.get() == State::Parked || record.state.get() == State::Ready {
-        record.parked_at.set(stack_pointer());
         crate::coroutine::suspend();
     }
     record.held.set(false);

@@ -93,8 +93,6 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     pub(crate) held: Cell<bool>,
     /// Nanoseconds since the runtime's start, when the present state began.
     pub(crate) since: Cell<u64>,
-    /// The stack pointer in `park`, for giving back what lies below.
-    pub(crate) parked_at: Cell<usize>,
     pub(crate) timer: Cell<Option<TimerKey>>,
     pub(crate) reason: Cell<Reason>,
     pub(crate) runtime: u32,
@@ -146,7 +144,6 @@ impl<B> Record<B> {
             timer: Cell::new(None),
             reason: Cell::new(Reason::Starting),
             since: Cell::new(settings.now),
-            parked_at: Cell::new(0),
             context: Context::default(),
             queue: Cell::new(Queue::None),
             frames: RefCell::new(Vec::new()),

@@ -31,6 +31,9 @@ use crate::slots::Inbox;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
 use crate::stack::{Guards, StackOptions, StackPool};
 
+#[cfg(test)]
+mod tests;
+
 /// How many coroutines a runtime may have, unless set.
 const MAX_COROUTINES: usize = 4_000_000;
 
@@ -250,14 +253,13 @@ impl Runtime {
         // The poller must come back in time to see the deadline.
         let reminder = scheduler.timers.borrow_mut().insert(deadline, scheduler::Timer::Reminder);
         let is_orphaned = || scheduler.live.borrow().iter().all(|record| record.family.is_some());
-        let driven = self.drive(scheduler, signals, || is_over() || is_orphaned()).and_then(|()| {
-            cancel_where(scheduler, |_| true);
-            // However late it is, everyone has a turn in which to end.
-            scheduler.pass(|| false)?;
-            self.drive(scheduler, signals, is_over)
-        });
+        let driven = self.drive(scheduler, signals, || is_over() || is_orphaned());
+        cancel_where(scheduler, |_| true);
+        // However late it is, and even if the reactor fails, everyone has a turn in which to end.
+        let ended = scheduler.pass(|| false).map_err(RunError::from);
+        let ended = ended.and_then(|()| self.drive(scheduler, signals, is_over));
         scheduler.timers.borrow_mut().cancel(reminder);
-        driven
+        driven.and(ended)
     }
 }
 

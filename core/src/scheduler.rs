@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::{self, Frame};
 use crate::clock::Clock;
+use crate::coroutine::prefetch;
 use crate::fault;
 use crate::identity::CoroutineId;
 use crate::panics::{self, Details, Notifier};
@@ -39,6 +40,10 @@ use crate::timer_wheel::TimerWheel;
 
 /// How many more coroutines a drain resumes after all that were runnable when it began.
 const EXTRA_RESUMES: usize = 256;
+
+/// How many turns ahead the record of a coroutine, and then its stack, is fetched into the cache.
+const RECORD_AHEAD: usize = 8;
+const STACK_AHEAD: usize = 4;
 
 /// The longest time the loop waits in the poller (SCH-4).
 const LONGEST_POLL: Duration = Duration::from_secs(30);
@@ -144,7 +149,7 @@ impl fmt::Display for NotInRuntime {
 impl std::error::Error for NotInRuntime {}
 
 /// Reaches the thread's scheduler; `None` when there is none. `f` must not switch, nor run code of the user's.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
     CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
@@ -266,8 +271,9 @@ impl Scheduler {
         self.fire_due_timers();
         self.drain();
         let timeout = if self.has_runnable() || !may_wait() { Duration::ZERO } else { self.poll_timeout() };
-        self.poll(timeout)?;
+        let polled = self.poll(timeout);
         self.ready.borrow_mut().extend(self.after_poll.borrow_mut().drain(..));
+        polled?;
         self.sweeper.sweep(self);
         Ok(())
     }
@@ -309,7 +315,16 @@ impl Scheduler {
                 let chosen = random.usize(..ready.len());
                 ready.swap_remove_front(chosen)
             }
-            _ => ready.pop_front(),
+            _ => {
+                // Among many coroutines nothing of the next ones is in the cache: have it fetched meanwhile.
+                if let Some(soon) = ready.get(RECORD_AHEAD) {
+                    prefetch(Rc::as_ptr(soon));
+                }
+                if let Some(sooner) = ready.get(STACK_AHEAD) {
+                    sooner.context.prefetch_stack();
+                }
+                ready.pop_front()
+            }
         }
     }
 
@@ -377,6 +392,7 @@ impl Scheduler {
     }
 
     /// Gives `record` a turn.
+    #[inline(always)]
     fn resume(&self, record: Rc<Record>) {
         record.state.set(State::Running);
         // The first turn, or the first after a hibernation.

@@ -98,7 +98,7 @@ impl Sweeper {
                 continue;
             }
             if let Some(extent) = record.identity.stack.get() {
-                record.context.release_idle_pages(extent, record.parked_at.get());
+                record.context.release_idle_pages(extent);
                 record.swept.set(true);
                 swept += 1;
             }

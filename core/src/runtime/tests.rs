@@ -1,0 +1,149 @@
+//! What a run does with a reactor that fails, and what it asks of one: nothing outside core can supply another.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::*;
+use crate::reactor::{Event, Remote};
+use crate::test::{self, Log, Test};
+use crate::{scope, sleep, spawn, yield_slice};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A reactor without descriptors, which does as it is told at each poll.
+struct Scripted<F> {
+    poll: F,
+}
+
+impl<F: FnMut(Duration) -> io::Result<()>> Reactor for Scripted<F> {
+    fn register(&self, _: RawFd, _: usize) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn deregister(&self, _: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remote(&self) -> io::Result<Box<dyn Remote>> {
+        MioReactor::new()?.remote()
+    }
+
+    fn poll(&mut self, timeout: Duration, _: &mut Vec<Event>) -> io::Result<()> {
+        (self.poll)(timeout)
+    }
+}
+
+fn scripted(poll: impl FnMut(Duration) -> io::Result<()> + 'static) -> Box<dyn Reactor> {
+    Box::new(Scripted { poll })
+}
+
+/// Fails in a way from the third poll on.
+fn failing(fail: impl Fn() -> io::Result<()> + 'static) -> Box<dyn Reactor> {
+    let mut polls = 0;
+    scripted(move |_| {
+        polls += 1;
+        if polls < 3 { Ok(()) } else { fail() }
+    })
+}
+
+/// Adds a line to a log when it is dropped.
+struct Note(Log, &'static str);
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.0.add(self.1);
+    }
+}
+
+/// A main coroutine with a child that borrows from it; both wait, without end, and note when they are freed.
+fn borrowing_family(log: &Log) -> impl FnOnce() + use<> {
+    let log = log.clone();
+    move || {
+        let local = Note(log, "local");
+        scope(|scope| {
+            scope.spawn(|| {
+                let _child = Note(local.0.clone(), "child");
+                loop {
+                    yield_slice();
+                }
+            });
+        });
+    }
+}
+
+/// DESIGN §3: nothing on the stacks is freed, and the thread can have another runtime.
+#[test]
+fn when_the_reactor_panics_everything_is_leaked_and_nothing_freed() {
+    let log = Log::new();
+    let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
+        let reactor = failing(|| panic!("the reactor is broken"));
+        Runtime::new().signals(false).run_on(reactor, borrowing_family(&log)).map(drop)
+    }));
+    assert_eq!(*panicked.unwrap_err().downcast::<&str>().unwrap(), "the reactor is broken");
+    assert!(log.take().is_empty());
+    assert!(!crate::in_coroutine());
+    test::run(|| spawn(|| ()).join().unwrap());
+    assert!(log.take().is_empty());
+}
+
+/// Its error is the run's, and the coroutines have a turn in which to end.
+#[test]
+fn when_the_reactor_fails_the_run_ends_with_its_error() {
+    let log = Log::new();
+    let reactor = failing(|| Err(io::Error::other("the reactor is broken")));
+    let ended = Runtime::new().signals(false).run_on(reactor, borrowing_family(&log));
+    assert_eq!(io::Error::from(ended.unwrap_err()).to_string(), "the reactor is broken");
+    assert_eq!(log.take(), ["child", "local"]);
+}
+
+/// How long the poller was told to wait, at most, while `main` ran.
+fn longest_wait(main: impl FnOnce() + 'static) -> Duration {
+    let longest = Rc::new(Cell::new(Duration::ZERO));
+    let reactor = scripted({
+        let longest = longest.clone();
+        move |timeout| {
+            longest.set(longest.get().max(timeout));
+            Ok(())
+        }
+    });
+    assert!(Runtime::new().signals(false).run_on(reactor, main).is_ok());
+    longest.get()
+}
+
+/// `SCH-4`
+#[test]
+fn the_poller_waits_for_the_next_timer_at_most() {
+    let limit = Duration::from_millis(5);
+    let longest = longest_wait(move || {
+        spawn(|| sleep(HOUR));
+        sleep(limit);
+    });
+    assert!(!longest.is_zero() && longest <= limit, "{longest:?}");
+}
+
+/// `SCH-4`
+#[test]
+fn the_poller_does_not_wait_while_anyone_is_runnable() {
+    assert_eq!(longest_wait(|| (0..10).for_each(|_| yield_slice())), Duration::ZERO);
+}
+
+#[test]
+fn a_registration_that_is_refused_is_an_error_of_the_operation() {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use crate::{Direction, Source, WaitLimit};
+
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    Test::new().run_on(scripted(|_| Ok(())), move || {
+        let source = Source::new(ours);
+        let read = |mut stream: &UnixStream| stream.read(&mut [0; 1]);
+        let error = source.attempt(Direction::Read, "read", WaitLimit::Never, |_| false, read).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    });
+}
