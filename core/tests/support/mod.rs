@@ -43,7 +43,7 @@ pub(crate) fn in_child() -> bool {
 pub(crate) struct Child {
     process: std::process::Child,
     stdout: BufReader<ChildStdout>,
-    stderr: ChildStderr,
+    stderr: Option<ChildStderr>,
 }
 
 /// How a process ended.
@@ -68,17 +68,22 @@ impl fmt::Debug for Ended {
 impl Child {
     /// Starts the test with this name again.
     pub(crate) fn start(test: &str) -> Child {
+        Child::with_stderr(test, Stdio::piped())
+    }
+
+    /// Starts the test with this name again, with a stderr other than a pipe to this process.
+    pub(crate) fn with_stderr(test: &str, stderr: impl Into<Stdio>) -> Child {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
-        let stderr = process.stderr.take().unwrap();
+        let stderr = process.stderr.take();
         Child { process, stdout, stderr }
     }
 
@@ -89,9 +94,7 @@ impl Child {
                 return;
             }
         }
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        panic!("the child ended without saying {word}: {stderr}");
+        panic!("the child ended without saying {word}: {}", self.read_stderr());
     }
 
     /// Sends it a signal.
@@ -100,10 +103,13 @@ impl Child {
         rustix::process::kill_process(id, signal).unwrap();
     }
 
+    fn read_stderr(&mut self) -> String {
+        self.stderr.take().map(|stderr| std::io::read_to_string(stderr).unwrap()).unwrap_or_default()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
+        let stderr = self.read_stderr();
         std::io::copy(&mut self.stdout, &mut std::io::sink()).unwrap();
         Ended { status: self.process.wait().unwrap(), stderr }
     }
