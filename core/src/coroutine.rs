@@ -38,10 +38,13 @@ thread_local! {
 /// Stands for the stack pointer of a computation that is not suspended.
 const RUNNING: usize = usize::MAX;
 
+/// A corosensei coroutine that no destructor unwinds.
+type Suspended = ManuallyDrop<Switch<bool, (), (), Stack>>;
+
 /// The place of a computation on a stack of its own.
 #[derive(Default)]
 pub(crate) struct Context {
-    switch: UnsafeCell<Option<ManuallyDrop<Switch<bool, (), (), Stack>>>>,
+    switch: UnsafeCell<Option<Suspended>>,
     /// The stack pointer in [`suspend`], zero before the first, or [`RUNNING`].
     left_at: Cell<usize>,
 }

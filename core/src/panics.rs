@@ -28,8 +28,8 @@ use crate::stack::StackError;
 /// Frames shown of a panic.
 const FRAMES_SHOWN: usize = 12;
 
-/// Told of every panic that nobody joins.
-pub(crate) type Notifier = Rc<dyn Fn(&CoroutineInfo, &Panic)>;
+/// Told of every panic that nobody joins: see [`set_panic_notifier`].
+pub type PanicNotifier = Rc<dyn Fn(&CoroutineInfo, &Panic)>;
 
 /// What the hook saw of a panic.
 pub(crate) struct Details {
@@ -132,12 +132,14 @@ impl fmt::Debug for Panic {
     }
 }
 
+const NO_TEXT: &str = "a value that is no text";
+
 fn message_of(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned())
+        .unwrap_or_else(|| NO_TEXT.to_owned())
 }
 
 /// Sets the process's panic hook, once.
@@ -155,7 +157,7 @@ pub(crate) fn install_hook() {
 
 /// Keeps what there is to know of a coroutine's panic; false if it is not a coroutine's, or is about to abort.
 fn note(info: &PanicHookInfo<'_>) -> bool {
-    let message = message_of_hook(info);
+    let message = message_of(info.payload());
     let noted = scheduler::with(|scheduler| {
         // The panic may come from inside the runtime, with anything borrowed.
         let current = scheduler.current.try_borrow().ok()?;
@@ -183,13 +185,6 @@ fn explain_abort(record: &Rc<Record>, last: Option<Details>) {
             "cancelled beneath a function that cannot unwind: callbacks from C that wait belong under a shield",
         ),
         None => {}
-    }
-}
-
-fn message_of_hook(info: &PanicHookInfo<'_>) -> String {
-    match info.payload_as_str() {
-        Some(text) => text.to_owned(),
-        None => "a value that is no text".to_owned(),
     }
 }
 
@@ -304,9 +299,7 @@ pub fn is_cancellation(payload: &(dyn Any + Send)) -> bool {
 /// # Panics
 ///
 /// Outside a runtime.
-pub fn set_panic_notifier(
-    notifier: impl Fn(&CoroutineInfo, &Panic) + 'static,
-) -> Option<Rc<dyn Fn(&CoroutineInfo, &Panic)>> {
+pub fn set_panic_notifier(notifier: impl Fn(&CoroutineInfo, &Panic) + 'static) -> Option<PanicNotifier> {
     match scheduler::with(|scheduler| scheduler.notifier.replace(Some(Rc::new(notifier)))) {
         Some(previous) => previous,
         None => panic!("set_panic_notifier: {}", scheduler::NotInRuntime),

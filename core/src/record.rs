@@ -21,13 +21,13 @@ use std::rc::Rc;
 
 use crate::cancel::Frame;
 use crate::coroutine::Context;
+use crate::family::Family;
 use crate::identity::{CoroutineId, Identity};
+use crate::joiners::Joiners;
 use crate::panics::Panic;
 use crate::park::{Outcome, Reason, Unparker};
 use crate::scheduler::Scheduler;
-use crate::family::Family;
 use crate::timer_wheel::TimerKey;
-use crate::joiners::Joiners;
 
 /// Where a coroutine is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

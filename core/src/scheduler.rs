@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::coroutine::prefetch;
 use crate::fault;
 use crate::identity::CoroutineId;
-use crate::panics::{self, Details, Notifier};
+use crate::panics::{self, Details, PanicNotifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
 use crate::record::{Queue, Record, State};
@@ -106,7 +106,7 @@ pub(crate) struct Scheduler {
     /// Chooses the next coroutine at random, for tests of schedules.
     pub(crate) shuffle: RefCell<Option<fastrand::Rng>>,
     pub(crate) random: RefCell<fastrand::Rng>,
-    pub(crate) notifier: RefCell<Option<Notifier>>,
+    pub(crate) notifier: RefCell<Option<PanicNotifier>>,
     /// What the panic hook saw, until the coroutine's end is reported.
     pub(crate) panic_details: RefCell<HashMap<CoroutineId, Details>>,
     pub(crate) crashes: Cell<usize>,
