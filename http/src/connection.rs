@@ -23,17 +23,18 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Direction, Hibernation, Panic, Turn, Unparked, is_cancellation, now, report_panic};
+use grapeshot_core::{Direction, Hibernation, Panic, Turn, Unparked, is_cancellation, now, print_stderr, report_panic};
 use grapeshot_net::{TcpStream, WaitLimit};
 use http::StatusCode;
 
 use crate::body::Body;
 use crate::buffer::Buffer;
-use crate::proto::{HeadError, HeadParser, HeadView, Parsed, ReplyTo, RequestHead, ResponseHead, ResponsePlan};
+use crate::output::{GATHERED, Output};
+use crate::proto::{HeadError, HeadParser, HeadView, Parsed, ReplyTo, RequestHead, ResponseError, ResponseHead};
 use crate::request::{Reply, Request};
 use crate::response::{Response, ResponseBody, Upgraded};
 use crate::server::{LogEntry, Shared};
-use crate::writer::{self, GATHERED, Progress};
+use crate::writer::{self, Begun, Progress, SendError};
 
 /// What a connection between two requests waits for, as listings show it.
 pub(crate) const NEXT_REQUEST: &str = "the next request";
@@ -47,7 +48,7 @@ const FAREWELL_BYTES: usize = 256 << 10;
 pub(crate) struct Buffers {
     input: Buffer,
     more: Buffer,
-    output: Vec<u8>,
+    output: Output,
     parser: HeadParser,
     head: RequestHead,
 }
@@ -166,11 +167,11 @@ impl Connection {
                 Next::Request => {}
                 Next::Leave(then) => return Stop::Left(then),
                 Next::Close => {
-                    let _ = writer::flush(&self.stream, &mut buffers.output);
+                    let _ = buffers.output.flush(&self.stream);
                     return Stop::Closed;
                 }
                 Next::CloseGently => {
-                    if writer::flush(&self.stream, &mut buffers.output).is_ok() {
+                    if buffers.output.flush(&self.stream).is_ok() {
                         self.farewell(buffers);
                     }
                     return Stop::Closed;
@@ -181,7 +182,7 @@ impl Connection {
 
     /// Sends what has been gathered and reads more of a head.
     fn read_on(&mut self, buffers: &mut Buffers, head_began: &mut Option<Instant>) -> Result<Option<Stop>, Refusal> {
-        if writer::flush(&self.stream, &mut buffers.output).is_err() {
+        if buffers.output.flush(&self.stream).is_err() {
             return Ok(Some(Stop::Closed));
         }
         let limits = &self.shared.limits;
@@ -225,7 +226,7 @@ impl Connection {
         self.served += 1;
         let began = self.shared.log.as_ref().map(|_| Instant::now());
         let Buffers { input, more, output, head, .. } = buffers;
-        if head.expect_continue() && writer::flush(&self.stream, output).is_err() {
+        if head.expect_continue() && output.flush(&self.stream).is_err() {
             return Next::Close;
         }
         let unread = input.unread();
@@ -241,12 +242,13 @@ impl Connection {
                 to: ReplyTo::from(&*head),
                 keep_alive: head.keep_alive() && self.served < self.shared.limits.requests_per_connection,
                 progress: Progress::NotStarted,
+                sent: 0,
             },
             uri: OnceCell::new(),
             headers: OnceCell::new(),
         };
-        let (response, panicked) = call_handler(&self.shared, &mut request);
-        let mut answered = answer(&mut request, response, panicked);
+        let response = contained(|| self.shared.handler.handle(&mut request));
+        let mut answered = answer(&mut request, response);
         if let Some(entry) = began.map(|began| answered.log_entry(&request, began)) {
             self.log(&entry);
         }
@@ -260,11 +262,11 @@ impl Connection {
         } else {
             input.consume(used);
         }
-        if output.len() >= GATHERED && writer::flush(&self.stream, output).is_err() {
+        if output.len() >= GATHERED && output.flush(&self.stream).is_err() {
             return Next::Close;
         }
         match answered.next {
-            Next::Leave(_) if writer::flush(&self.stream, output).is_err() => Next::Close,
+            Next::Leave(_) if output.flush(&self.stream).is_err() => Next::Close,
             next => next,
         }
     }
@@ -276,10 +278,11 @@ impl Connection {
         let date = self.shared.date();
         let head = ResponseHead { date: Some(&date), ..head };
         let mut bytes = 0;
-        if head.encode(response.header_lines(), &mut buffers.output).is_ok()
+        let output = buffers.output.gathered();
+        if head.encode(response.header_lines(), output).is_ok()
             && let ResponseBody::Bytes(body) = &response.body
         {
-            buffers.output.extend_from_slice(body);
+            output.extend_from_slice(body);
             bytes = body.len() as u64;
         }
         drop(date);
@@ -289,7 +292,7 @@ impl Connection {
             status: refusal.status,
             body_bytes: bytes,
             elapsed: Duration::ZERO,
-            refused: Some(&refusal.why),
+            problem: Some(&refusal.why),
         });
         Next::CloseGently
     }
@@ -319,14 +322,14 @@ impl Connection {
     }
 }
 
-/// Runs the handler; a panic becomes 500, reported.
-fn call_handler(shared: &Shared, request: &mut Request<'_>) -> (Response, bool) {
-    match panic::catch_unwind(AssertUnwindSafe(|| shared.handler.handle(request))) {
-        Ok(response) => (response, false),
+/// Runs code of the handler's; `None` when it panics, which is reported.
+fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
+    match panic::catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => Some(value),
         Err(payload) if is_cancellation(&*payload) => panic::resume_unwind(payload),
         Err(payload) => {
             report_panic(&Panic::from_payload(payload));
-            (Refusal::internal().response(), true)
+            None
         }
     }
 }
@@ -334,14 +337,13 @@ fn call_handler(shared: &Shared, request: &mut Request<'_>) -> (Response, bool) 
 /// A response that has been written, as far as it could be.
 struct Answered {
     status: StatusCode,
-    bytes: u64,
-    refused: Option<String>,
+    problem: Option<String>,
     next: Next,
 }
 
 impl Answered {
-    fn broken(status: StatusCode) -> Answered {
-        Answered { status, bytes: 0, refused: None, next: Next::Close }
+    fn broken(status: StatusCode, problem: String) -> Answered {
+        Answered { status, problem: Some(problem), next: Next::Close }
     }
 
     fn log_entry<'a>(&'a self, request: &Request<'a>, began: Instant) -> LogEntry<'a> {
@@ -349,67 +351,96 @@ impl Answered {
             peer: request.peer,
             request: Some((request.method(), request.target())),
             status: self.status,
-            body_bytes: self.bytes,
+            body_bytes: request.reply.sent,
             elapsed: began.elapsed(),
-            refused: self.refused.as_deref(),
+            problem: self.problem.as_deref(),
         }
     }
 }
 
-/// Sends the handler's response, or what has to be sent instead.
-fn answer(request: &mut Request<'_>, response: Response, panicked: bool) -> Answered {
+/// Sends the handler's response, `None` if it panicked, or what has to be sent instead.
+fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
     match request.reply.progress {
         Progress::NotStarted => {}
-        Progress::Finished { plan, bytes } if !panicked => {
-            return Answered { status: response.status, bytes, refused: None, next: after(plan) };
+        Progress::Finished(begun) => {
+            let next = if response.is_some() { after(request, begun) } else { Next::CloseGently };
+            return Answered { status: begun.status, problem: None, next };
         }
-        // Half a response is out: the only way left to tell the peer is to break off.
-        Progress::Finished { .. } | Progress::Streaming(_) => return Answered::broken(response.status),
+        Progress::Streaming(begun) => {
+            if !request.reply.output.take_back(begun.mark) {
+                return Answered::broken(begun.status, "the response was broken off".to_owned());
+            }
+        }
     }
     if let Some((status, why)) = request.body.failure() {
-        let Some(status) = status else { return Answered::broken(StatusCode::BAD_REQUEST) };
-        let refusal = Refusal { status, why: why.to_owned() };
-        let answered = write_response(request, refusal.response(), false);
-        return Answered { refused: Some(refusal.why), next: Next::CloseGently, ..answered };
+        let why = why.to_owned();
+        let Some(status) = status else { return Answered::broken(StatusCode::BAD_REQUEST, why) };
+        return write_refusal(request, Refusal { status, why });
     }
+    let Some(response) = response else { return write_failure(request, "the handler panicked".to_owned()) };
     let leaves = matches!(response.body, ResponseBody::Upgrade(_));
     if matches!(response.body, ResponseBody::Sent) || (leaves && !request.offers_upgrade()) {
         return write_response(request, Refusal::internal().response(), false);
     }
-    let keep_alive = request.reply.keep_alive && !panicked && !request.body.is_uninvited();
+    let keep_alive = request.reply.keep_alive && !request.body.is_uninvited();
     write_response(request, response, keep_alive)
 }
 
+fn write_refusal(request: &mut Request<'_>, refusal: Refusal) -> Answered {
+    let answered = write_response(request, refusal.response(), false);
+    Answered { problem: Some(refusal.why), next: Next::CloseGently, ..answered }
+}
+
 fn write_response(request: &mut Request<'_>, mut response: Response, keep_alive: bool) -> Answered {
+    let begun = match begin_response(request, &response, keep_alive) {
+        Ok(begun) => begun,
+        Err(error) => return write_failure(request, print_failure(error.to_string())),
+    };
     let reply = &mut request.reply;
-    let status = response.status;
-    let plan = {
-        let head = response_head(reply.shared, &response, reply.to, keep_alive);
-        let date = reply.shared.date();
-        ResponseHead { date: Some(&date), ..head }.encode(response.header_lines(), reply.output)
-    };
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(error) => {
-            grapeshot_core::print_stderr(&format!("http: a handler's response cannot be sent: {error}"));
-            return write_response(request, Refusal::internal().response(), false);
-        }
-    };
-    match writer::send_body(reply.stream, reply.output, &mut response.body, plan.framing) {
-        Ok(bytes) => {
+    let (stream, output, body) = (reply.stream, &mut *reply.output, &mut response.body);
+    let sent = contained(|| writer::send_body(stream, output, body, begun.plan.framing, &mut reply.sent));
+    match sent {
+        Some(Ok(())) => {
             let next = match response.body {
                 ResponseBody::Upgrade(then) => Next::Leave(then),
-                _ => after(plan),
+                _ => after(request, begun),
             };
-            let gently = matches!(next, Next::Close) && !request.body.is_finished();
-            Answered { status, bytes, refused: None, next: if gently { Next::CloseGently } else { next } }
+            Answered { status: begun.status, problem: None, next }
         }
-        Err(_) => {
-            // What is gathered must not reach the peer as if it were whole.
-            reply.output.clear();
-            Answered::broken(status)
-        }
+        Some(Err(SendError::Connection(error))) => Answered::broken(begun.status, format!("response: {error}")),
+        Some(Err(SendError::Reader(error))) => unsend(request, begun, print_failure(error.to_string())),
+        None => unsend(request, begun, "the reader of the response body panicked".to_owned()),
     }
+}
+
+fn begin_response(request: &mut Request<'_>, response: &Response, keep_alive: bool) -> Result<Begun, ResponseError> {
+    let reply = &mut request.reply;
+    let mark = reply.output.mark();
+    reply.sent = 0;
+    let date = reply.shared.date();
+    let head = ResponseHead { date: Some(&date), ..response_head(reply.shared, response, reply.to, keep_alive) };
+    let plan = head.encode(response.header_lines(), reply.output.gathered())?;
+    Ok(Begun { status: response.status, plan, mark })
+}
+
+/// Answers 500 instead of a response whose body failed, if nothing of it is out.
+fn unsend(request: &mut Request<'_>, begun: Begun, why: String) -> Answered {
+    if request.reply.output.take_back(begun.mark) {
+        return write_failure(request, why);
+    }
+    Answered::broken(begun.status, why)
+}
+
+/// Answers 500 for the handler.
+fn write_failure(request: &mut Request<'_>, why: String) -> Answered {
+    let answered = write_response(request, Refusal::internal().response(), false);
+    Answered { problem: Some(why), ..answered }
+}
+
+/// Tells the operator why a response cannot be sent, and the log.
+fn print_failure(why: String) -> String {
+    print_stderr(&format!("http: a handler's response cannot be sent: {why}"));
+    why
 }
 
 fn response_head<'a>(shared: &'a Shared, response: &Response, to: ReplyTo, keep_alive: bool) -> ResponseHead<'a> {
@@ -423,13 +454,17 @@ fn response_head<'a>(shared: &'a Shared, response: &Response, to: ReplyTo, keep_
     }
 }
 
-fn after(plan: ResponsePlan) -> Next {
-    if plan.keep_alive { Next::Request } else { Next::Close }
+fn after(request: &Request<'_>, begun: Begun) -> Next {
+    match begun.plan.keep_alive {
+        true => Next::Request,
+        false if request.body.is_finished() => Next::Close,
+        false => Next::CloseGently,
+    }
 }
 
 /// Reads the rest of a body nobody wanted, if it is short enough.
 fn finish_body(request: &mut Request<'_>) -> Next {
-    if request.body.is_uninvited() || writer::flush(request.reply.stream, request.reply.output).is_err() {
+    if request.body.is_uninvited() || request.reply.output.flush(request.reply.stream).is_err() {
         return Next::CloseGently;
     }
     let most = request.reply.shared.limits.discard_bytes;

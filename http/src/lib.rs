@@ -23,7 +23,7 @@
 //!
 //! # Reading order
 //!
-//! `server.rs`, `connection.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, then `proto/`.
+//! `server.rs`, `connection.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -31,6 +31,7 @@ mod buffer;
 mod connection;
 mod handler;
 mod limits;
+mod output;
 pub mod proto;
 mod request;
 mod response;

@@ -10,10 +10,11 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::body::Body;
+use crate::output::Output;
 use crate::proto::{BodyLength, HeadView, ReplyTo, ResponseHead};
 use crate::response::{Response, ResponseBody};
 use crate::server::Shared;
-use crate::writer::{FramedWriter, Progress, ResponseWriter};
+use crate::writer::{Begun, FramedWriter, Progress, ResponseWriter};
 
 /// One request: its head, and its body to be read.
 ///
@@ -31,11 +32,13 @@ pub struct Request<'c> {
 /// What a response needs of the connection.
 pub(crate) struct Reply<'c> {
     pub(crate) stream: &'c TcpStream,
-    pub(crate) output: &'c mut Vec<u8>,
+    pub(crate) output: &'c mut Output,
     pub(crate) shared: &'c Shared,
     pub(crate) to: ReplyTo,
     pub(crate) keep_alive: bool,
     pub(crate) progress: Progress,
+    /// How much of the body has been handed to the connection.
+    pub(crate) sent: u64,
 }
 
 impl<'c> Request<'c> {
@@ -161,11 +164,14 @@ impl<'c> Request<'c> {
             date: Some(&date),
             server: reply.shared.server_name(),
         };
-        let plan = head.encode(response.header_lines(), reply.output).map_err(|error| misuse(&error.to_string()))?;
+        let mark = reply.output.mark();
+        let encoded = head.encode(response.header_lines(), reply.output.gathered());
+        let plan = encoded.map_err(|error| misuse(&error.to_string()))?;
         drop(date);
-        reply.progress = Progress::Streaming(plan);
-        let framed = FramedWriter::new(reply.stream, reply.output, plan.framing);
-        Ok((&mut self.body, ResponseWriter { framed, plan, progress: &mut reply.progress }))
+        let begun = Begun { status: response.status, plan, mark };
+        reply.progress = Progress::Streaming(begun);
+        let framed = FramedWriter::new(reply.stream, reply.output, plan.framing, &mut reply.sent);
+        Ok((&mut self.body, ResponseWriter { framed, begun, progress: &mut reply.progress }))
     }
 }
 

@@ -287,8 +287,8 @@ pub struct LogEntry<'a> {
     pub body_bytes: u64,
     /// From the parsed head to the end of the response.
     pub elapsed: Duration,
-    /// Why the request was refused, if it was.
-    pub refused: Option<&'a str>,
+    /// Why the request was refused, or the response replaced or broken off, if it was.
+    pub problem: Option<&'a str>,
 }
 
 /// What all connections of a server share.

@@ -1,169 +1,163 @@
-//! The response as it goes out: heads and small bodies gathered, large ones passed through, streams framed.
+//! The body of a response as it goes out: whole, from a reader, or streamed by the handler, and framed as the head says.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
 use grapeshot_net::TcpStream;
+use http::StatusCode;
 
+use crate::output::{Mark, Output};
 use crate::proto::{ChunkEncoder, ResponseFraming, ResponsePlan};
 use crate::response::{Response, ResponseBody};
-
-/// Responses are gathered up to this size before they are written; pipelined ones share a write.
-pub(crate) const GATHERED: usize = 32 << 10;
-
-/// A body of up to this size is copied behind its head; a larger one is written from where it is.
-const COPIED: usize = 16 << 10;
 
 /// How much of a stream is gathered into one chunk.
 const CHUNK: usize = 8 << 10;
 
-/// Writes what has been gathered.
-pub(crate) fn flush(stream: &TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
-    if output.is_empty() {
-        return Ok(());
-    }
-    let mut stream = stream;
-    let written = stream.write_all(output);
-    output.clear();
-    written
+/// Why a body could not be sent to its end.
+pub(crate) enum SendError {
+    /// The peer does not take it.
+    Connection(io::Error),
+    /// The handler's reader does not give it.
+    Reader(io::Error),
 }
 
 /// Sends a whole body after a head that has been gathered. The kinds that are no bytes send nothing.
-///
-/// # Errors
-///
-/// What the connection says; `UnexpectedEof` when a reader ended before the length it was given with;
-/// what the reader says. The connection cannot be used after any of these.
 pub(crate) fn send_body(
     stream: &TcpStream,
-    output: &mut Vec<u8>,
+    output: &mut Output,
     body: &mut ResponseBody,
     framing: ResponseFraming,
-) -> io::Result<u64> {
-    match (framing, body) {
-        (ResponseFraming::None, _) => Ok(0),
-        (_, ResponseBody::Static(bytes)) => send_bytes(stream, output, bytes),
-        (_, ResponseBody::Bytes(bytes)) => send_bytes(stream, output, bytes),
-        (framing, ResponseBody::Reader { reader, .. }) => send_reader(stream, output, reader, framing),
-        (_, ResponseBody::Empty | ResponseBody::Sent | ResponseBody::Upgrade(_)) => Ok(0),
-    }
+    sent: &mut u64,
+) -> Result<(), SendError> {
+    let bytes = match (framing, body) {
+        (ResponseFraming::None, _) => return Ok(()),
+        (_, ResponseBody::Empty | ResponseBody::Sent | ResponseBody::Upgrade(_)) => return Ok(()),
+        (_, ResponseBody::Reader { reader, .. }) => {
+            return send_reader(FramedWriter::new(stream, output, framing, sent), reader);
+        }
+        (_, ResponseBody::Static(bytes)) => *bytes,
+        (_, ResponseBody::Bytes(bytes)) => &bytes[..],
+    };
+    output.send(stream, bytes).map_err(SendError::Connection)?;
+    *sent = bytes.len() as u64;
+    Ok(())
 }
 
-fn send_bytes(stream: &TcpStream, output: &mut Vec<u8>, bytes: &[u8]) -> io::Result<u64> {
-    if bytes.len() <= COPIED {
-        output.extend_from_slice(bytes);
-    } else {
-        write_both(stream, output, bytes)?;
-        output.clear();
-    }
-    Ok(bytes.len() as u64)
-}
-
-/// Writes two stretches of bytes with as few system calls as it takes, and copies neither.
-fn write_both(mut stream: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<()> {
-    let mut written = 0;
-    while written < first.len() {
-        let slices = [IoSlice::new(&first[written..]), IoSlice::new(second)];
-        match stream.write_vectored(&slices)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            len => written += len,
+fn send_reader(mut writer: FramedWriter<'_>, reader: &mut dyn Read) -> Result<(), SendError> {
+    let mut block = [0; CHUNK];
+    loop {
+        let room = writer.room().min(block.len() as u64);
+        if room == 0 {
+            break;
+        }
+        match reader.read(&mut block[..room as usize]) {
+            Ok(0) => break,
+            Ok(len) => writer.write_all(&block[..len]).map_err(SendError::Connection)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(SendError::Reader(error)),
         }
     }
-    stream.write_all(&second[written - first.len()..])
-}
-
-fn send_reader(
-    stream: &TcpStream,
-    output: &mut Vec<u8>,
-    reader: &mut dyn Read,
-    framing: ResponseFraming,
-) -> io::Result<u64> {
-    let mut writer = FramedWriter::new(stream, output, framing);
-    match framing {
-        ResponseFraming::Length(length) => io::copy(&mut reader.take(length), &mut writer)?,
-        _ => io::copy(reader, &mut writer)?,
-    };
-    writer.finish()
+    writer.check_length().map_err(SendError::Reader)?;
+    writer.finish().map_err(SendError::Connection)
 }
 
 /// Frames a stream of bytes.
 pub(crate) struct FramedWriter<'a> {
     stream: &'a TcpStream,
-    output: &'a mut Vec<u8>,
+    output: &'a mut Output,
     framing: ResponseFraming,
     /// The bytes of the next chunk.
     chunk: Vec<u8>,
-    sent: u64,
+    sent: &'a mut u64,
 }
 
 impl<'a> FramedWriter<'a> {
-    pub(crate) fn new(stream: &'a TcpStream, output: &'a mut Vec<u8>, framing: ResponseFraming) -> FramedWriter<'a> {
-        FramedWriter { stream, output, framing, chunk: Vec::new(), sent: 0 }
+    /// Counts in `sent`, which starts at zero, the bytes of the body as they are taken.
+    pub(crate) fn new(
+        stream: &'a TcpStream,
+        output: &'a mut Output,
+        framing: ResponseFraming,
+        sent: &'a mut u64,
+    ) -> FramedWriter<'a> {
+        FramedWriter { stream, output, framing, chunk: Vec::new(), sent }
     }
 
-    fn gather(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.output.extend_from_slice(bytes);
-        if self.output.len() >= GATHERED {
-            flush(self.stream, self.output)?;
+    /// How many more bytes the framing takes.
+    fn room(&self) -> u64 {
+        match self.framing {
+            ResponseFraming::Length(length) => length - *self.sent,
+            ResponseFraming::None | ResponseFraming::Chunked | ResponseFraming::UntilClose => u64::MAX,
         }
-        Ok(())
+    }
+
+    fn check_length(&self) -> io::Result<()> {
+        match self.framing {
+            ResponseFraming::Length(length) if *self.sent < length => {
+                let what = format!("response body: it ended after {} of {length} bytes", self.sent);
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_chunked(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.chunk.len() + bytes.len() < CHUNK {
+            self.chunk.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.end_chunk()?;
+        self.send_chunk(bytes)
     }
 
     fn end_chunk(&mut self) -> io::Result<()> {
-        let Some(len) = NonZeroUsize::new(self.chunk.len()) else { return Ok(()) };
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let sent = self.send_chunk(&chunk);
+        chunk.clear();
+        self.chunk = chunk;
+        sent
+    }
+
+    fn send_chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(len) = NonZeroUsize::new(bytes.len()) else { return Ok(()) };
         let mut encoder = ChunkEncoder::new();
-        encoder.begin_chunk(self.output, len);
-        self.output.extend_from_slice(&self.chunk);
-        encoder.end_chunk(self.output);
-        self.chunk.clear();
-        if self.output.len() >= GATHERED {
-            flush(self.stream, self.output)?;
-        }
+        encoder.begin_chunk(self.output.gathered(), len);
+        self.output.send(self.stream, bytes)?;
+        encoder.end_chunk(self.output.gathered());
         Ok(())
     }
 
-    /// Ends the body, and says how long it was.
-    fn finish(mut self) -> io::Result<u64> {
-        match self.framing {
-            ResponseFraming::Chunked => {
-                self.end_chunk()?;
-                ChunkEncoder::new().finish(self.output);
-            }
-            ResponseFraming::Length(length) if self.sent < length => {
-                let what = format!("response body: it ended after {} of {length} bytes", self.sent);
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
-            }
-            _ => {}
+    /// Ends the body.
+    fn finish(mut self) -> io::Result<()> {
+        self.check_length()?;
+        if self.framing == ResponseFraming::Chunked {
+            self.end_chunk()?;
+            ChunkEncoder::new().finish(self.output.gathered());
         }
-        Ok(self.sent)
+        Ok(())
     }
 }
 
 impl Write for FramedWriter<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self.framing {
-            ResponseFraming::None => {}
-            ResponseFraming::Length(length) if self.sent + buf.len() as u64 > length => {
+            // Nothing is sent, so nothing is counted either.
+            ResponseFraming::None => return Ok(buf.len()),
+            ResponseFraming::Length(length) if buf.len() as u64 > self.room() => {
                 let what = format!("response body: longer than the {length} bytes of its content-length");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
             }
-            ResponseFraming::Length(_) | ResponseFraming::UntilClose => self.gather(buf)?,
-            ResponseFraming::Chunked => {
-                self.chunk.extend_from_slice(buf);
-                if self.chunk.len() >= CHUNK {
-                    self.end_chunk()?;
-                }
-            }
+            ResponseFraming::Length(_) | ResponseFraming::UntilClose => self.output.send(self.stream, buf)?,
+            ResponseFraming::Chunked => self.write_chunked(buf)?,
         }
-        self.sent += buf.len() as u64;
+        *self.sent += buf.len() as u64;
         Ok(buf.len())
     }
 
     /// Sends everything written so far to the peer.
     fn flush(&mut self) -> io::Result<()> {
         self.end_chunk()?;
-        flush(self.stream, self.output)
+        self.output.flush(self.stream)
     }
 }
 
@@ -171,21 +165,28 @@ impl Write for FramedWriter<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     NotStarted,
-    /// The head is out, the body is not complete.
-    Streaming(ResponsePlan),
-    Finished {
-        plan: ResponsePlan,
-        bytes: u64,
-    },
+    /// The body is not complete.
+    Streaming(Begun),
+    Finished(Begun),
+}
+
+/// A response whose head has been encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) status: StatusCode,
+    pub(crate) plan: ResponsePlan,
+    /// Where it begins in the output.
+    pub(crate) mark: Mark,
 }
 
 /// Sends a response while the handler runs; made by `Request::stream`.
 ///
 /// What is written is gathered and goes out in pieces of some kilobytes, or when it is flushed.
-/// It has to be finished: dropped before, it breaks the connection off, so that the peer can tell.
+/// It has to be finished. When it is dropped before and a part is out, the connection is broken off,
+/// so that the peer can tell; else what the handler returns is sent in its place.
 pub struct ResponseWriter<'a> {
     pub(crate) framed: FramedWriter<'a>,
-    pub(crate) plan: ResponsePlan,
+    pub(crate) begun: Begun,
     pub(crate) progress: &'a mut Progress,
 }
 
@@ -194,10 +195,11 @@ impl ResponseWriter<'_> {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when less was written than the response's content-length says.
+    /// `UnexpectedEof` when less was written than the response's content-length says;
+    /// what the connection says.
     pub fn finish(self) -> io::Result<Response> {
-        let bytes = self.framed.finish()?;
-        *self.progress = Progress::Finished { plan: self.plan, bytes };
+        self.framed.finish()?;
+        *self.progress = Progress::Finished(self.begun);
         Ok(Response::sent())
     }
 }

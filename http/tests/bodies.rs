@@ -321,6 +321,22 @@ fn a_body_that_ends_early_is_an_error_for_the_handler_and_400_for_the_peer() {
     });
 }
 
+/// A stream of which nothing is out yet can still be taken back.
+#[test]
+fn a_bad_body_is_400_although_a_stream_has_begun() {
+    test::run(|| {
+        let site = Site::new(echo);
+        let mut client = site.connect();
+        let reply = client.ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbodyx");
+        assert_eq!((reply.status, reply.closes()), (400, true));
+        assert_eq!(
+            reply.text(),
+            "400 Bad Request: body, byte 7: no CR LF where a chunk's line or data ends (RFC 9112 section 7.1)\n"
+        );
+        client.assert_closed();
+    });
+}
+
 /// Once a part of the stream is out, the peer can only be told by the end of the connection.
 #[test]
 fn a_bad_body_breaks_a_stream_off_that_is_under_way() {

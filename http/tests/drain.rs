@@ -125,7 +125,7 @@ fn what_is_left_at_the_deadline_is_cancelled() {
 #[test]
 fn a_drain_without_time_cancels_at_once() {
     test::run(|| {
-        let site = Site::with(|limits| limits.drain_timeout = SECOND * 0, slow);
+        let site = Site::with(|limits| limits.drain_timeout = std::time::Duration::ZERO, slow);
         let mut client = site.connect();
         client.send(get("/3600"));
         sleep(SECOND);

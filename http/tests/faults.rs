@@ -6,7 +6,7 @@ mod support;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
-use grapeshot_core::{sleep, stats, test};
+use grapeshot_core::{sleep, stats, test, with_timeout};
 use grapeshot_http::{Request, Response, StatusCode};
 use socket2::SockRef;
 
@@ -239,5 +239,50 @@ fn a_response_cut_off_by_the_peer_ends_its_connection_only() {
         rude.stream.read_exact(&mut [0; 1000]).unwrap();
         drop(rude);
         assert_eq!(patient.reply().body.len(), 8 << 20);
+    });
+}
+
+/// A part of a failed write may be out, and nothing can follow it in good order, whatever the handler does.
+#[test]
+fn a_write_that_failed_is_the_last() {
+    test::run(|| {
+        let site = Site::new(|request: &mut Request<'_>| {
+            let (_, mut writer) = request.stream(Response::new(StatusCode::OK))?;
+            let (block, mut failed) = (vec![b'x'; 1 << 20], false);
+            while !failed {
+                failed = writer.write_all(&block).is_err();
+            }
+            let again = writer.write_all(b"after the failure").and_then(|()| writer.flush());
+            assert_eq!(again.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            writer.finish()
+        });
+        let mut client = site.connect();
+        client.send(get("/"));
+        // Longer than the limit on a write.
+        sleep(40 * SECOND);
+        let (answer, _) = client.rest_and_end();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(!answer.contains("after the failure") && !answer.contains("\r\n0\r\n"));
+    });
+}
+
+/// The same when it was the handler's own limit that cut the write off.
+#[test]
+fn a_write_that_was_cut_off_is_the_last() {
+    test::run(|| {
+        let site = Site::new(|request: &mut Request<'_>| {
+            let (_, mut writer) = request.stream(Response::new(StatusCode::OK))?;
+            let block = vec![b'x'; 64 << 20];
+            assert!(with_timeout(SECOND, || writer.write_all(&block)).is_err());
+            assert!(writer.write_all(b"after the limit").and_then(|()| writer.flush()).is_err());
+            writer.finish()
+        });
+        let mut client = site.connect();
+        client.send(get("/"));
+        sleep(2 * SECOND);
+        let (answer, _) = client.rest_and_end();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(!answer.contains("after the limit") && !answer.contains("\r\n0\r\n"));
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1);
     });
 }

@@ -108,6 +108,35 @@ fn no_request_line_that_can_be_read_in_two_ways_is_taken() {
     }
 }
 
+/// RFC 9112 section 7.1.
+#[test]
+fn no_chunk_that_can_be_read_in_two_ways_is_taken() {
+    let table = [
+        "x\r\n",
+        "-1\r\n",
+        "+1\r\nx\r\n0\r\n\r\n",
+        "0x1\r\nx\r\n0\r\n\r\n",
+        " 1\r\nx\r\n0\r\n\r\n",
+        "1 \r\nx\r\n0\r\n\r\n",
+        "1\nx\n0\n\n",
+        "1\rx\r0\r\r",
+        "1;\nx\r\n0\r\n\r\n",
+        "1\r\nxy\r\n0\r\n\r\n",
+        "1\r\nx0\r\n\r\n",
+        "1\r\nx\n0\r\n\r\n",
+        "00000000000000001\r\nx\r\n0\r\n\r\n",
+        "10000000000000000\r\nx\r\n0\r\n\r\n",
+        "\r\n1\r\nx\r\n0\r\n\r\n",
+        "0\n\r\n",
+        "0\r\nContent-Length: 5\r\n\r\n",
+        "0\r\nX: y\n\r\n",
+        "0\r\n folded\r\n\r\n",
+    ];
+    for chunks in table {
+        assert_refused(&format!("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"), 400);
+    }
+}
+
 /// SYL-10 refused POST without a length; RFC 9112 section 6.3, item 7: it has no body.
 #[test]
 fn a_post_without_a_length_has_no_body() {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use grapeshot_core::test::{self, Test};
 use grapeshot_core::{current, set_panic_notifier, sleep, spawn, with_timeout};
@@ -104,6 +104,22 @@ fn a_panic_of_a_pipelined_request_comes_in_its_turn() {
 }
 
 #[test]
+fn a_panic_before_anything_is_out_is_500_although_a_stream_has_begun() {
+    with_panics(|reports| {
+        let site = Site::new(|request: &mut Request<'_>| -> Response {
+            let (_, mut writer) = request.stream(Response::new(StatusCode::OK)).unwrap();
+            writer.write_all(b"begun").unwrap();
+            panic!("ouch");
+        });
+        let mut client = site.connect();
+        let reply = client.ask(get("/"));
+        assert_eq!((reply.status, reply.closes()), (500, true));
+        client.assert_closed();
+        assert_eq!(reports.take(), ["ouch"]);
+    });
+}
+
+#[test]
 fn a_panic_in_the_middle_of_a_stream_breaks_it_off() {
     with_panics(|reports| {
         let site = Site::new(|request: &mut Request<'_>| -> Response {
@@ -132,6 +148,32 @@ fn a_panic_after_the_end_of_a_stream_is_reported() {
         assert_eq!(client.ask(get("/")).text(), "whole");
         client.assert_closed();
         assert_eq!(reports.take(), ["ouch"]);
+    });
+}
+
+/// A reader is the handler's code, though it runs later.
+#[test]
+fn a_reader_that_panics_is_500_or_breaks_off() {
+    struct Panicking(usize);
+    impl Read for Panicking {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            assert!(self.0 > 0, "out of bytes");
+            let len = buf.len().min(self.0);
+            buf[..len].fill(b'x');
+            self.0 -= len;
+            Ok(len)
+        }
+    }
+    with_panics(|reports| {
+        let site = Site::new(|request: &mut Request<'_>| {
+            let len = if request.path() == "/long" { 1 << 20 } else { 10 };
+            Response::reader(Panicking(len), None)
+        });
+        let short = site.connect().ask(get("/short"));
+        assert_eq!((short.status, short.closes()), (500, true));
+        let long = site.exchange(get("/long"));
+        assert!(long.starts_with("HTTP/1.1 200 OK\r\n") && !long.ends_with("0\r\n\r\n"));
+        assert_eq!(reports.take(), ["out of bytes", "out of bytes"]);
     });
 }
 

@@ -147,6 +147,20 @@ fn a_long_pipeline_does_not_keep_the_others_waiting() {
     });
 }
 
+/// A response that fails takes none of those before it along.
+#[test]
+fn an_answer_is_not_lost_with_the_next_one() {
+    test::run(|| {
+        let site = Site::new(|request: &mut Request<'_>| match request.path() {
+            "/good" => Response::text("good"),
+            // Ends before its length, and so does the connection.
+            _ => Response::reader(&b"bad"[..], Some(1000)),
+        });
+        let answer = site.exchange(get("/good") + &get("/good") + &get("/bad"));
+        assert_eq!(answer.matches("\r\n\r\ngood").count(), 2, "{answer}");
+    });
+}
+
 #[test]
 fn nothing_is_answered_after_a_request_to_close() {
     test::run(|| {

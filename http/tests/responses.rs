@@ -225,6 +225,18 @@ fn a_reader_that_fails_in_chunks_leaves_out_the_last_chunk() {
     });
 }
 
+/// As long as nothing is out, there is a better way to say so than to hang up.
+#[test]
+fn a_reader_that_fails_at_once_is_500() {
+    test::run(|| {
+        let site = Site::new(|_| Response::reader(Source { len: 10, then: Then::Fail }, None));
+        let mut client = site.connect();
+        let reply = client.ask(get("/"));
+        assert_eq!((reply.status, reply.closes()), (500, true));
+        client.assert_closed();
+    });
+}
+
 #[test]
 fn a_reader_may_wait() {
     struct Slow(u8);
@@ -350,6 +362,17 @@ fn a_writer_dropped_before_its_end_breaks_the_connection_off() {
             assert_eq!(answer.matches("HTTP/1.1").count(), 1);
         });
     }
+}
+
+/// As long as nothing is out, another answer can take its place.
+#[test]
+fn a_handler_that_fails_before_anything_is_out_still_answers() {
+    let reply = served(|request| {
+        let (_, mut writer) = request.stream(Response::new(StatusCode::OK))?;
+        writer.write_all(b"begun")?;
+        Err::<Response, _>(io::Error::other("changed its mind"))
+    });
+    assert_eq!((reply.status, reply.text()), (500, "Internal Server Error\n"));
 }
 
 #[test]
