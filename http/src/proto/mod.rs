@@ -52,14 +52,14 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-pub use body::BodyDecoder;
-pub use chunk_encoder::ChunkEncoder;
-pub use chunked::{ChunkedDecoder, Step};
-pub use date::DateCache;
-pub use error::{BodyError, HeadError, ResponseError, SyntaxFault, TargetFault};
-pub use framing::BodyFraming;
-pub use head::{MethodKind, RequestHead, Version};
-pub use parse::{HeadParser, Parsed};
-pub use response::{BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan};
-pub use target::TargetForm;
-pub use view::HeadView;
+pub use self::body::BodyDecoder;
+pub use self::chunk_encoder::ChunkEncoder;
+pub use self::chunked::{ChunkedDecoder, Step};
+pub use self::date::DateCache;
+pub use self::error::{BodyError, HeadError, ResponseError, SyntaxFault, TargetFault};
+pub use self::framing::BodyFraming;
+pub use self::head::{MethodKind, RequestHead, Version};
+pub use self::parse::{HeadParser, Parsed};
+pub use self::response::{BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan};
+pub use self::target::TargetForm;
+pub use self::view::HeadView;
