@@ -141,7 +141,12 @@ impl<S: AsFd> Source<S> {
             match scheduler::with(|scheduler| self.registration.step(scheduler, direction)) {
                 None | Some(Step::Outside) => return self.attempt_blocking(direction, name, limit, operation),
                 Some(Step::Interrupted(record)) => cancel::raise(&record),
-                Some(Step::Exhausted) => yield_slice(),
+                Some(Step::Exhausted) => {
+                    yield_slice();
+                    if self.is_closed() {
+                        continue;
+                    }
+                }
                 // One that unwinds cannot wait for the reactor to say that there is something.
                 Some(Step::Wait(_)) if !tried && thread::panicking() => {}
                 Some(Step::Wait(record)) => {
@@ -268,7 +273,8 @@ impl Registration {
         }
         match record.budget.get() {
             0 if !thread::panicking() => {
-                record.budget.set(record.full_budget.get());
+                // The attempt that follows is the first of the new budget.
+                record.budget.set(record.full_budget.get() - 1);
                 return Step::Exhausted;
             }
             left => record.budget.set(left.saturating_sub(1)),
