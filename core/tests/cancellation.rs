@@ -1,4 +1,5 @@
 //! How cancellation travels: level-triggered, by unwinding, held back by shields, and losing no wake.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 
@@ -696,7 +697,7 @@ fn on_every_schedule_no_wake_is_lost_between_waits_and_cancellations() {
                 let mut given = 0;
                 for _ in 0..5 {
                     given += usize::from(queue.wake_one());
-                    if random_u64() % 2 == 0 {
+                    if random_u64().is_multiple_of(2) {
                         yield_now();
                     }
                 }
@@ -706,7 +707,7 @@ fn on_every_schedule_no_wake_is_lost_between_waits_and_cancellations() {
         for _ in 0..10 {
             let chosen = random_u64() as usize % waiters.len();
             waiters[chosen].cancel();
-            if random_u64() % 2 == 0 {
+            if random_u64().is_multiple_of(2) {
                 yield_now();
             }
         }

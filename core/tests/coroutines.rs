@@ -1,4 +1,5 @@
 //! The life of one coroutine: made, named, listed, joined, cancelled, ended.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Limits on a piece of work: `with_timeout` and its kin.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

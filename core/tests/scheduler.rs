@@ -1,4 +1,5 @@
 //! The order in which coroutines run, and how a run begins and ends.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 
@@ -274,7 +275,7 @@ fn a_thread_has_one_runtime_at_a_time() {
 #[test]
 fn each_thread_may_have_a_runtime_of_its_own() {
     test::run(|| {
-        let other = thread::spawn(|| test::run(|| spawn(|| current_id()).join().unwrap()));
+        let other = thread::spawn(|| test::run(|| spawn(current_id).join().unwrap()));
         assert_eq!(other.join().unwrap(), 2);
         assert_eq!(current_id(), 1);
     });

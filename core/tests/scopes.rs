@@ -1,4 +1,5 @@
 //! Scopes: children that borrow, and the failure that ends them all.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 

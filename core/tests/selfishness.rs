@@ -1,5 +1,6 @@
 //! How many operations in a row a coroutine may do without giving way (REQUIREMENTS 1.10).
 //! Its effect on real sockets is in `descriptors`.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::io;
 use std::os::unix::net::UnixStream;

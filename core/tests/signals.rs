@@ -105,7 +105,9 @@ fn a_second_signal_ends_a_process_whose_coroutine_holds_the_thread() {
             say("ready");
             while !came.load(Ordering::SeqCst) {}
             say("came");
-            loop {}
+            loop {
+                std::hint::spin_loop();
+            }
         }));
     }
     let mut child = Child::start("a_second_signal_ends_a_process_whose_coroutine_holds_the_thread");

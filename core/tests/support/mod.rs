@@ -1,5 +1,6 @@
 //! What several of the test files need: every schedule, a process of its own, and a note of what was dropped.
 #![allow(dead_code, reason = "each file uses a part of this")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "these are parts of tests")]
 
 use std::cell::Cell;
 use std::fmt;
@@ -169,7 +170,7 @@ impl Bell {
 
     /// What ends the wait that was begun last.
     pub(crate) fn unparker(&self) -> Unparker {
-        let unparker = self.unparker.take().expect("nobody has waited for the bell");
+        let unparker = self.unparker.take().unwrap();
         self.unparker.set(Some(unparker.clone()));
         unparker
     }
