@@ -1,4 +1,9 @@
 //! The examples as a user meets them: started as programs, talked to over the network, ended with Ctrl-C.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests may stop at the first surprise, and their helpers are tests as well"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -225,7 +230,7 @@ fn a_thousand_sleepers_sleep_twice() {
 fn worms_draws_and_obeys_its_keys() {
     let (mut server, address) = serve("worms", &[], "worms on");
     let viewer = connect(address);
-    let drawn = read_until(&viewer, " 10 worms, 1 viewers ");
+    let drawn = read_until(&viewer, " 10 worms, 1 watching ");
     // A wall in line-drawing characters, and bodies in colour.
     assert!(drawn.contains("\x1b(0lqqq") && drawn.contains(";48;5;"), "{drawn:?}");
     for (key, shown) in [("n", " 11 worms"), ("h", " 21 worms"), ("c", " 10 worms"), ("r", "\x1b[2J")] {
@@ -233,10 +238,10 @@ fn worms_draws_and_obeys_its_keys() {
         read_until(&viewer, shown);
     }
     let other = connect(address);
-    read_until(&other, " 10 worms, 2 viewers ");
+    read_until(&other, " 10 worms, 2 watching ");
     (&other).write_all(b"q").unwrap();
     assert!(read_to_end(&other).ends_with(RESTORED));
-    read_until(&viewer, " 10 worms, 1 viewers ");
+    read_until(&viewer, " 10 worms, 1 watching ");
     interrupt(&mut server);
     assert!(read_to_end(&viewer).ends_with(RESTORED));
 }
@@ -248,7 +253,7 @@ fn worms_draws_within_the_window_that_telnet_tells() {
     let window = b"\xff\xfa\x1f\x00\x28\x00\x0a\xff\xf0";
     (&viewer).write_all(window).unwrap();
     // The line below the arena ends after 40 characters, and the next square to be drawn follows.
-    let drawn = read_until(&viewer, " 300 worms, 1 viewers  n new  h hatch 10\x1b");
+    let drawn = read_until(&viewer, " 300 worms, 1 watching  n new  h hatch 1\x1b");
     // What came before the last clearing was for the window that was assumed.
     let drawn = drawn.rsplit("\x1b[2J").next().unwrap();
     let places = drawn.split("\x1b[").filter_map(|sequence| sequence.split_once('H')?.0.split_once(';'));

@@ -103,8 +103,8 @@ fn press(key: u8, world: &World, viewer: &Viewer) -> io::Result<Pressed> {
 
 /// Draws picture after picture, as fast as the client takes them and no faster than [`FRAME`].
 ///
-/// There is no queue that could grow: what the client has not been sent is the difference between the arena and the
-/// screen as it is known, and a slow client skips pictures.
+/// Beyond the kernel's buffer of the connection there is no queue that could grow: what the client has not been sent is
+/// the difference between the arena and the screen as it is known, and a slow client skips pictures.
 fn draw(world: &World, mut stream: &TcpStream, viewer: &Viewer) -> io::Result<()> {
     stream.write_all(&telnet::OPENING)?;
     stream.write_all(screen::BEGIN)?;

@@ -71,7 +71,7 @@ impl World {
     /// The line below the arena, short enough for 80 columns.
     pub(crate) fn status(&self) -> String {
         let (worms, viewers) = (self.worms.len(), self.viewers.get());
-        format!(" {worms} worms, {viewers} viewers  n new  h hatch 10  c cull  l longer  r redraw  q quit")
+        format!(" {worms} worms, {viewers} watching  n new  h hatch 10  c cull  l longer  r redraw  q quit")
     }
 }
 
