@@ -30,7 +30,9 @@ use http::StatusCode;
 use crate::body::Body;
 use crate::buffer::Buffer;
 use crate::output::{GATHERED, Output};
-use crate::proto::{HeadError, HeadParser, HeadView, Parsed, ReplyTo, RequestHead, ResponseError, ResponseHead};
+use crate::proto::{
+    HeadError, HeadParser, HeadView, MethodKind, Parsed, ReplyTo, RequestHead, ResponseError, ResponseHead,
+};
 use crate::request::{Reply, Request};
 use crate::response::{Response, ResponseBody, Upgraded};
 use crate::server::{LogEntry, Shared};
@@ -378,12 +380,24 @@ fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
         return write_refusal(request, Refusal { status, why });
     }
     let Some(response) = response else { return write_failure(request, "the handler panicked".to_owned()) };
-    let leaves = matches!(response.body, ResponseBody::Upgrade(_));
-    if matches!(response.body, ResponseBody::Sent) || (leaves && !request.offers_upgrade()) {
-        return write_response(request, Refusal::internal().response(), false);
+    if let Some(why) = misfit(request, &response) {
+        return write_failure(request, print_failure(why));
     }
     let keep_alive = request.reply.keep_alive && !request.body.is_uninvited();
     write_response(request, response, keep_alive)
+}
+
+/// Why a response cannot be the answer to a request.
+fn misfit(request: &Request<'_>, response: &Response) -> Option<String> {
+    let status = response.status;
+    match &response.body {
+        ResponseBody::Sent => Some("it stands for one that was sent for another request".to_owned()),
+        ResponseBody::Upgrade(_) if !request.offers_upgrade() => Some("the request offers no upgrade".to_owned()),
+        ResponseBody::Upgrade(_) if status == StatusCode::SWITCHING_PROTOCOLS => None,
+        ResponseBody::Upgrade(_) => Some(format!("an upgrade with status {status}")),
+        _ if status.is_informational() => Some(format!("the status {status} is not a final one")),
+        _ => None,
+    }
 }
 
 fn write_refusal(request: &mut Request<'_>, refusal: Refusal) -> Answered {
@@ -455,9 +469,11 @@ fn response_head<'a>(shared: &'a Shared, response: &Response, to: ReplyTo, keep_
 }
 
 fn after(request: &Request<'_>, begun: Begun) -> Next {
-    match begun.plan.keep_alive {
+    // What follows a 2xx to CONNECT is not HTTP (RFC 9110 section 9.3.6), and there is nobody to tunnel it to.
+    let is_tunnel = request.reply.to.method == MethodKind::Connect && begun.status.is_success();
+    match begun.plan.keep_alive && !is_tunnel {
         true => Next::Request,
-        false if request.body.is_finished() => Next::Close,
+        false if request.body.is_finished() && !is_tunnel => Next::Close,
         false => Next::CloseGently,
     }
 }

@@ -128,7 +128,7 @@ impl<'c> Request<'c> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when the response has a body, cannot be encoded, or one has been begun already;
+    /// `InvalidInput` when the response has a body or a 1xx status, cannot be encoded, or one has been begun already;
     /// what the connection says.
     ///
     /// # Examples
@@ -149,6 +149,9 @@ impl<'c> Request<'c> {
         let misuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("Request::stream: {what}"));
         if !matches!(response.body, ResponseBody::Empty) {
             return Err(misuse("the response has a body of its own"));
+        }
+        if response.status.is_informational() {
+            return Err(misuse(&format!("the status {} is not a final one", response.status)));
         }
         if self.reply.progress != Progress::NotStarted {
             return Err(misuse("a response has been begun already"));

@@ -283,6 +283,19 @@ fn a_client_that_half_closes_after_its_request_gets_the_answer() {
     });
 }
 
+/// RFC 9110 section 9.3.6: after a 2xx to CONNECT comes a tunnel, which nobody here has the other end of.
+#[test]
+fn what_follows_a_successful_connect_is_not_read_as_requests() {
+    test::run(|| {
+        let notes = Notes::default();
+        let seen = notes.clone();
+        let site = Site::new(move |request: &mut Request<'_>| seen.add(request.method()));
+        let answer = site.exchange("CONNECT other:80 HTTP/1.1\r\nHost: other:80\r\n\r\n".to_owned() + &get("/"));
+        assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"), "{answer}");
+        assert_eq!(notes.take(), ["CONNECT"]);
+    });
+}
+
 #[test]
 fn a_refused_connect_leaves_the_connection_as_it_is() {
     test::run(|| {

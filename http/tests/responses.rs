@@ -149,6 +149,21 @@ fn a_header_that_cannot_be_sent_is_500() {
     });
 }
 
+/// SYL-10: a bad status is 500. An interim one would have the client wait for another response.
+#[test]
+fn an_interim_status_is_no_answer() {
+    for status in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS, StatusCode::PROCESSING] {
+        let reply = served(move |_| Response::new(status));
+        assert_eq!(reply.status, 500, "{status}");
+        let reply = served(move |request| -> io::Result<Response> {
+            let refused = request.stream(Response::new(status)).map(|_| ()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+            Ok(Response::text(refused.to_string()))
+        });
+        assert!(reply.text().contains(status.as_str()), "{}", reply.text());
+    }
+}
+
 /// SYL-10: a content-length that is not the body's is 500.
 #[test]
 fn a_length_that_is_not_the_bodys_is_500() {
