@@ -66,7 +66,8 @@ impl<'c> Body<'c> {
             more,
             decoder: BodyDecoder::new(head.body(), limits),
             pending: 0,
-            expects_continue: head.expect_continue(),
+            // Who sends it unasked does not wait.
+            expects_continue: head.expect_continue() && leftover.is_empty(),
             received: 0,
             waited: Duration::ZERO,
             failed: None,

@@ -209,6 +209,21 @@ fn a_client_that_waits_is_not_asked_when_nobody_reads() {
     });
 }
 
+/// RFC 9110 section 10.1.1: a server MAY omit 100 when the content is there already.
+#[test]
+fn a_client_that_does_not_wait_after_all_is_not_asked() {
+    test::run(|| {
+        for handler in [show, echo] {
+            let site = Site::new(handler);
+            let mut client = site.connect();
+            let reply = client.ask(EXPECTING.to_owned() + "body");
+            assert_eq!(reply.status, 200);
+            assert!(reply.text().contains("body"));
+            assert_eq!(client.ask(get("/")).status, 200);
+        }
+    });
+}
+
 /// RFC 9110 section 10.1.1: the responses before the interim one have to be out first.
 #[test]
 fn an_interim_response_comes_in_its_turn() {
