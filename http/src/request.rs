@@ -147,7 +147,9 @@ impl<'c> Request<'c> {
     /// ```
     pub fn stream(&mut self, response: Response) -> io::Result<(&mut Body<'c>, ResponseWriter<'_>)> {
         let misuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("Request::stream: {what}"));
-        if !matches!(response.body, ResponseBody::Empty) {
+        let has_body =
+            response.body_length() != BodyLength::Known(0) || matches!(response.body, ResponseBody::Upgrade(_));
+        if has_body {
             return Err(misuse("the response has a body of its own"));
         }
         if response.status.is_informational() {

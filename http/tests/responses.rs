@@ -411,6 +411,17 @@ fn a_response_with_a_body_cannot_be_streamed() {
     assert_eq!(reply.text(), "Request::stream: the response has a body of its own");
 }
 
+/// An empty text is no body, and says the type of what is streamed.
+#[test]
+fn a_response_with_an_empty_body_can_be_streamed() {
+    let reply = served(|request| {
+        let (_, mut writer) = request.stream(Response::html(""))?;
+        writer.write_all(b"<p>")?;
+        writer.finish()
+    });
+    assert_eq!((reply.header("content-type"), reply.text()), (Some("text/html; charset=utf-8"), "<p>"));
+}
+
 #[test]
 fn one_request_has_one_response() {
     let reply = served(|request| -> io::Result<Response> {
