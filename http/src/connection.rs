@@ -13,7 +13,9 @@
 //! # Invariants
 //!
 //! - Requests are answered in order, and one is begun only after the one before is answered and its body is read.
-//! - Responses to pipelined requests are gathered and written before anything is waited for.
+//! - Responses to pipelined requests are gathered, and written before the connection waits for its peer.
+//!   A handler that waits for something else holds them back by that long: to write them first would cost
+//!   every pipelined request a system call, since nobody knows beforehand who waits.
 //! - A connection hibernates only when nothing of a request has arrived and everything has been sent.
 
 use std::cell::OnceCell;
@@ -31,7 +33,7 @@ use crate::body::Body;
 use crate::buffer::Buffer;
 use crate::output::{GATHERED, Output};
 use crate::proto::{
-    HeadError, HeadParser, HeadView, MethodKind, Parsed, ReplyTo, RequestHead, ResponseError, ResponseHead,
+    BodyFraming, HeadError, HeadParser, HeadView, MethodKind, Parsed, ReplyTo, RequestHead, ResponseError, ResponseHead,
 };
 use crate::request::{Reply, Request};
 use crate::response::{Response, ResponseBody, Upgraded};
@@ -228,11 +230,17 @@ impl Connection {
         self.served += 1;
         let began = self.shared.log.as_ref().map(|_| Instant::now());
         let Buffers { input, more, output, head, .. } = buffers;
-        if head.expect_continue() && output.flush(&self.stream).is_err() {
-            return Next::Close;
-        }
         let unread = input.unread();
         let (head_bytes, leftover) = unread.split_at(len);
+        let is_whole = match head.body() {
+            BodyFraming::None => true,
+            BodyFraming::Length(length) => length <= leftover.len() as u64,
+            BodyFraming::Chunked => false,
+        };
+        // The rest of a body may be waiting for what has been gathered.
+        if !is_whole && output.flush(&self.stream).is_err() {
+            return Next::Close;
+        }
         let mut request = Request {
             head: HeadView::new(head_bytes, head),
             peer: self.peer,
@@ -471,10 +479,12 @@ fn response_head<'a>(shared: &'a Shared, response: &Response, to: ReplyTo, keep_
 fn after(request: &Request<'_>, begun: Begun) -> Next {
     // What follows a 2xx to CONNECT is not HTTP (RFC 9110 section 9.3.6), and there is nobody to tunnel it to.
     let is_tunnel = request.reply.to.method == MethodKind::Connect && begun.status.is_success();
+    // A client that meant to go on may have sent more by now.
+    let more_may_come = is_tunnel || request.head.head().keep_alive() || !request.body.is_finished();
     match begun.plan.keep_alive && !is_tunnel {
         true => Next::Request,
-        false if request.body.is_finished() && !is_tunnel => Next::Close,
-        false => Next::CloseGently,
+        false if more_may_come => Next::CloseGently,
+        false => Next::Close,
     }
 }
 

@@ -147,6 +147,23 @@ fn a_long_pipeline_does_not_keep_the_others_waiting() {
     });
 }
 
+/// What is gathered is out before the server waits for its peer, here for a body.
+#[test]
+fn an_answer_does_not_wait_for_the_next_requests_body() {
+    test::run(|| {
+        let site = Site::new(show);
+        let mut client = site.connect();
+        let (head, body) = ("POST /b HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n", "body");
+        client.send(get("/a") + head);
+        assert_eq!(client.reply().text(), "GET /a []");
+        assert_eq!(client.ask(body).text(), "POST /b [body]");
+        let head = head.replace("Content-Length: 4", "Transfer-Encoding: chunked");
+        client.send(get("/a") + &head);
+        assert_eq!(client.reply().text(), "GET /a []");
+        assert_eq!(client.ask(format!("4\r\n{body}\r\n0\r\n\r\n")).text(), "POST /b [body]");
+    });
+}
+
 /// A response that fails takes none of those before it along.
 #[test]
 fn an_answer_is_not_lost_with_the_next_one() {
@@ -169,6 +186,23 @@ fn nothing_is_answered_after_a_request_to_close() {
         let answer = site.exchange(get("/a") + close + &get("/b"));
         assert_eq!(answer.matches("HTTP/1.1").count(), 2);
         assert!(answer.ends_with("GET /close []"), "{answer}");
+    });
+}
+
+/// RFC 9112 section 9.6: closing at once would reset the connection under what the peer still sends.
+#[test]
+fn a_close_by_the_server_lets_the_peer_read_the_last_answer() {
+    test::run(|| {
+        let site = Site::new(|request: &mut Request<'_>| match request.path() {
+            "/last" => Response::text("last").header("connection", "close"),
+            _ => Response::text("more"),
+        });
+        let mut client = site.connect();
+        client.send(get("/first") + &get("/last") + &get("/never").repeat(1000));
+        let (answer, end) = client.rest_and_end();
+        assert_eq!(answer.matches("HTTP/1.1").count(), 2);
+        assert!(answer.ends_with("last"), "{answer}");
+        end.unwrap();
     });
 }
 
