@@ -129,6 +129,30 @@ fn a_source_closed_on_another_thread_wakes_its_reader_at_once() {
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
+/// POL-4: the close may come before the reader looks, while it registers, or when it waits.
+#[test]
+fn a_close_on_another_thread_is_never_missed() {
+    let (hand_over, to_close) = mpsc::sync_channel::<Arc<Stream>>(0);
+    let closer = thread::spawn(move || {
+        for (index, source) in to_close.into_iter().enumerate() {
+            (0..index % 64).for_each(|_| std::hint::spin_loop());
+            source.close();
+        }
+    });
+    elsewhere(move || {
+        for _ in 0..2000 {
+            let (near, _far) = UnixStream::pair().unwrap();
+            let near = Arc::new(source(near));
+            hand_over.send(near.clone()).unwrap();
+            let error = read_within(&near, WaitLimit::After(20 * SECOND)).unwrap_err();
+            assert!(inside::<ClosedError>(&error).is_some(), "{error}");
+        }
+    })
+    .join()
+    .unwrap();
+    closer.join().unwrap();
+}
+
 /// One that waits in a runtime keeps its place when another runtime wants to wait too.
 #[test]
 fn a_source_that_is_waited_on_in_one_runtime_is_refused_to_another() {
