@@ -1,4 +1,34 @@
 //! Stackful coroutines on one event loop: the core of Grapeshot.
+//!
+//! A coroutine is a function with a stack of its own.
+//! Where another program would block, it parks, and the thread runs others until what it waits for has come.
+//!
+//! ```text
+//!   spawn, scope, Group ──► run queue ──► coroutine ──► park ──┬── a descriptor ◄── reactor ◄── epoll
+//!                              ▲                               ├── a time       ◄── timer wheel
+//!                              │                               └── another one  ◄── WaitQueue, join
+//!                              └───────────── unpark ◄─────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - A coroutine stays on the thread that made it, so `spawn` takes any closure, and `Rc` and `RefCell` are fine.
+//! - Every wait is a call of [`park`]; it is the one place where a coroutine can be cut off.
+//! - Cancellation unwinds, is level-triggered, and is turned into an error by nobody but the owner of the limit.
+//! - A coroutine that unwinds does not switch.
+//! - No wake is lost: the first end of a wait counts, and a waker whose wake came too late is told so.
+//! - The parent outwaits its [`scope`]'s children, whatever happens, so they may borrow from it.
+//! - A stack without a guard is never handed out, and a suspended stack is never freed.
+//! - What leaving [`run`] finds is cancelled; what does not end by the deadline is reported and leaked.
+//!
+//! # What is absent
+//!
+//! Sockets and addresses (`grapeshot-net`), names, protocols.
+//! Waking from another thread, signals other than the two that end a run, locks and channels are to come.
+//!
+//! # Reading order
+//!
+//! The modules below, from top to bottom.
 #![cfg_attr(not(test), warn(clippy::print_stdout))]
 
 #[cfg(panic = "abort")]
