@@ -185,7 +185,8 @@ impl<'c> Body<'c> {
         self.more.append(kept);
         self.invite().map_err(|error| Failure::of_connection(&error))?;
         let rate = self.limits.body_bytes_per_second.max(1);
-        let allowed = self.limits.body_grace + Duration::from_secs_f64(self.received as f64 / rate as f64);
+        let earned = Duration::from_millis(self.received.saturating_mul(1000) / rate);
+        let allowed = self.limits.body_grace.saturating_add(earned);
         let limit = WaitLimit::After(allowed.saturating_sub(self.waited));
         let began = now();
         let most = self.limits.trailer_bytes.min(self.limits.head_bytes) + BLOCK;

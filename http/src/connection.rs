@@ -134,12 +134,12 @@ impl Connection {
     /// Waits for the next request without a stack.
     fn hibernate(self: Box<Connection>) -> Turn {
         let limits = &self.shared.limits;
-        let deadline = now() + limits.idle_timeout.saturating_sub(self.shared.linger);
+        let deadline = now().checked_add(limits.idle_timeout.saturating_sub(self.shared.linger));
         let waiting = Hibernation::until_readable(
             self,
             |connection| connection.stream.source(),
             NEXT_REQUEST,
-            Some(deadline),
+            deadline,
             |connection, unparked| match unparked {
                 Unparked::Woken => connection.turn(),
                 Unparked::TimedOut | Unparked::Refused => Turn::Done,
@@ -194,12 +194,13 @@ impl Connection {
         if is_idle && self.shared.is_draining() {
             return Ok(Some(Stop::Closed));
         }
-        let (name, deadline) = if is_idle {
-            (NEXT_REQUEST, now() + self.shared.linger.min(limits.idle_timeout))
+        let (name, limit) = if is_idle {
+            (NEXT_REQUEST, WaitLimit::After(self.shared.linger.min(limits.idle_timeout)))
         } else {
-            ("the rest of a request head", *head_began.get_or_insert_with(now) + limits.head_timeout)
+            let deadline = head_began.get_or_insert_with(now).checked_add(limits.head_timeout);
+            ("the rest of a request head", deadline.map_or(WaitLimit::Never, WaitLimit::At))
         };
-        match self.read(buffers, name, WaitLimit::At(deadline)) {
+        match self.read(buffers, name, limit) {
             Ok(0) if is_idle => Ok(Some(Stop::Closed)),
             Ok(0) => match HeadParser::end_of_stream(buffers.input.unread()) {
                 Ok(()) => Ok(Some(Stop::Closed)),

@@ -221,7 +221,7 @@ fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer:
 fn drain(group: &Group, shared: &Shared) {
     shared.draining.set(true);
     group.members().iter().filter(|member| waits_for_a_request(&member.info())).for_each(|member| member.cancel());
-    if !group.wait_empty(Some(now() + shared.limits.drain_timeout)) {
+    if !group.wait_empty(now().checked_add(shared.limits.drain_timeout)) {
         group.cancel_all();
         group.wait_empty(None);
     }

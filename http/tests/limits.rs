@@ -8,7 +8,7 @@ use std::time::Duration;
 use grapeshot_core::{now, sleep, spawn, stats, test, with_timeout};
 use grapeshot_http::{Limits, Request, Response, StatusCode};
 
-use support::{Client, SECOND, Site, get, post, post_chunks, show};
+use support::{Client, SECOND, Site, echo, get, post, post_chunks, show};
 
 /// Asserts a refusal: its status, its text, and the end of the connection with nothing read after it.
 #[track_caller]
@@ -382,6 +382,37 @@ fn requests_are_counted_across_idle_times() {
             sleep(5 * SECOND);
             assert_eq!(client.ask(get("/")).closes(), closes);
         }
+    });
+}
+
+/// All times may be as long as a `Duration` goes.
+#[test]
+fn a_limit_without_end_is_no_limit() {
+    test::run(|| {
+        let change = |limits: &mut Limits| {
+            limits.head_timeout = Duration::MAX;
+            limits.idle_timeout = Duration::MAX;
+            limits.body_grace = Duration::MAX;
+            limits.write_timeout = Duration::MAX;
+            limits.drain_timeout = Duration::MAX;
+            limits.body_bytes = u64::MAX;
+            limits.discard_bytes = u64::MAX;
+            limits.connections = usize::MAX;
+        };
+        let site = Site::with(change, echo);
+        let mut client = site.connect();
+        let request = post_chunks("/", &["body"]);
+        for pause in [SECOND, 10_000 * SECOND] {
+            sleep(pause);
+            client.send(&request[..10]);
+            sleep(pause);
+            client.send(&request[10..request.len() - 5]);
+            sleep(pause);
+            client.send(&request[request.len() - 5..]);
+            assert_eq!(client.reply().text(), "body");
+        }
+        site.handle.drain();
+        site.serving.join().unwrap().unwrap();
     });
 }
 
