@@ -26,17 +26,17 @@
 //! `server.rs`, `connection.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`.
 #![forbid(unsafe_code)]
 
-mod body;
-mod buffer;
+mod server;
 mod connection;
 mod handler;
-mod limits;
-mod output;
-pub mod proto;
 mod request;
 mod response;
-mod server;
+mod limits;
+mod body;
 mod writer;
+mod output;
+mod buffer;
+pub mod proto;
 
 pub use self::body::Body;
 pub use self::handler::{Handler, IntoResponse};

@@ -29,8 +29,8 @@
 //! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`.
 #![forbid(unsafe_code)]
 
-mod address;
 mod tcp;
+mod address;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::tcp::{Incoming, TcpListener, TcpStream};
