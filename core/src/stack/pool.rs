@@ -237,9 +237,9 @@ impl Class {
         // What was touched since is not quiet any more.
         self.quiet = self.quiet.min(self.fewest);
         self.settled = self.settled.min(self.fewest);
-        let trimmed = self.quiet.min(self.trimmed + most).max(self.trimmed);
+        let trimmed = self.quiet.min(self.trimmed.saturating_add(most)).max(self.trimmed);
         let left = most - (trimmed - self.trimmed);
-        let bare = self.settled.min(trimmed).min(self.bare + left).max(self.bare);
+        let bare = self.settled.min(trimmed).min(self.bare.saturating_add(left)).max(self.bare);
         for stack in &mut self.pooled[self.trimmed..trimmed] {
             stack.trim(high_water);
         }
