@@ -191,10 +191,10 @@ impl Connection {
         }
         let limits = &self.shared.limits;
         let is_idle = buffers.input.is_empty();
-        if is_idle && self.shared.is_draining() {
-            return Ok(Some(Stop::Closed));
-        }
-        let (name, limit) = if is_idle {
+        let (name, limit) = if is_idle && self.shared.is_draining() {
+            // What has arrived by now is still answered.
+            (NEXT_REQUEST, WaitLimit::After(Duration::ZERO))
+        } else if is_idle {
             (NEXT_REQUEST, WaitLimit::After(self.shared.linger.min(limits.idle_timeout)))
         } else {
             let deadline = head_began.get_or_insert_with(now).checked_add(limits.head_timeout);
@@ -207,7 +207,9 @@ impl Connection {
                 Err(error) => Err(Refusal::of_head(&error)),
             },
             Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && is_idle => Ok(Some(Stop::Idle)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && is_idle => {
+                Ok(Some(if self.shared.is_draining() { Stop::Closed } else { Stop::Idle }))
+            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Refusal {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: format!("request head: not complete within {:?}", limits.head_timeout),
@@ -389,6 +391,9 @@ fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
         return write_refusal(request, Refusal { status, why });
     }
     let Some(response) = response else { return write_failure(request, "the handler panicked".to_owned()) };
+    if let Some(failure) = &response.failure {
+        print_stderr(&format!("http: the handler of {} {} failed: {failure}", request.method(), request.path()));
+    }
     if let Some(why) = misfit(request, &response) {
         return write_failure(request, print_failure(why));
     }

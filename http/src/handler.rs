@@ -2,7 +2,6 @@
 
 use std::io;
 
-use grapeshot_core::print_stderr;
 use http::StatusCode;
 
 use crate::request::Request;
@@ -78,9 +77,11 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
 
 impl IntoResponse for io::Error {
     /// 500 without a word on why for the peer, and a line on stderr for the operator.
+    ///
+    /// There is no such line when it was the peer who failed, by a body that cannot be read; it gets the fitting status.
     fn into_response(self) -> Response {
-        print_stderr(&format!("http: a handler failed: {self}"));
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        let response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        Response { failure: Some(self), ..response }
     }
 }
 

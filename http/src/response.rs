@@ -1,7 +1,7 @@
 //! A response as a handler makes it.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use grapeshot_net::TcpStream;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -31,6 +31,8 @@ pub struct Response {
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: ResponseBody,
+    /// Why the handler failed, for the operator.
+    pub(crate) failure: Option<io::Error>,
 }
 
 /// Where the bytes of a body come from.
@@ -60,7 +62,7 @@ pub struct Upgraded {
 impl Response {
     /// A response with no headers of its own and an empty body.
     pub fn new(status: StatusCode) -> Response {
-        Response { status, content_type: None, headers: Vec::new(), body: ResponseBody::Empty }
+        Response { status, content_type: None, headers: Vec::new(), body: ResponseBody::Empty, failure: None }
     }
 
     /// 200 with a body of plain text in UTF-8.
@@ -108,7 +110,7 @@ impl Response {
             std::borrow::Cow::Borrowed(text) => ResponseBody::Static(text.as_bytes()),
             std::borrow::Cow::Owned(text) => ResponseBody::Bytes(text.into_bytes()),
         };
-        Response { status: StatusCode::OK, content_type: Some(content_type), headers: Vec::new(), body }
+        Response { content_type: Some(content_type), body, ..Response::new(StatusCode::OK) }
     }
 
     /// Sets the status.

@@ -6,6 +6,8 @@
 //!     ▼
 //!   stop listening ─► close idle connections ─► wait for the rest, up to the deadline ─► cancel what is left
 //! ```
+//!
+//! What has arrived by the time the server stops, a connection or a request on one, is still served.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
@@ -15,7 +17,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use grapeshot_core::{Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit};
+use grapeshot_core::{
+    Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit, yield_slice,
+};
 use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
 use http::StatusCode;
 
@@ -26,6 +30,9 @@ use crate::proto::DateCache;
 
 /// How many sets of buffers are kept for connections that wake.
 const SPARE_BUFFERS: usize = 64;
+
+/// How many connections at most are accepted after the wish to end: as many as wait in the backlog.
+const MOST_LAST: usize = 1024;
 
 /// A buffer that has grown beyond this is not kept.
 const LARGEST_SPARE: usize = 64 << 10;
@@ -62,6 +69,7 @@ pub struct Server {
     linger: Duration,
     log: Option<Log>,
     control: Rc<Control>,
+    ending: Ending,
 }
 
 type Log = Box<dyn Fn(&LogEntry<'_>)>;
@@ -78,13 +86,15 @@ impl Server {
 
     /// Serves a listener made elsewhere.
     pub fn from_listener(listener: TcpListener) -> Server {
+        let control: Rc<Control> = Rc::default();
         Server {
             listener,
             limits: Limits::default(),
             name: Some("grapeshot"),
             linger: Duration::from_millis(200),
             log: None,
-            control: Rc::default(),
+            ending: Ending(control.clone()),
+            control,
         }
     }
 
@@ -151,7 +161,7 @@ impl Server {
     ///
     /// Outside a coroutine.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let Server { listener, limits, name, linger, log, control } = self;
+        let Server { listener, limits, name, linger, log, control, ending: _ending } = self;
         let shared = Rc::new(Shared {
             handler: Box::new(handler),
             limits,
@@ -166,13 +176,15 @@ impl Server {
         let group = Group::new();
         let ended =
             panic::catch_unwind(AssertUnwindSafe(|| accept_until_drained(&listener, &group, &shared, &control)));
-        listener.close();
-        drop(listener);
         // Cancellation is held back while the connections finish; it takes effect again after the shield.
-        let drained = shield(None, || drain(&group, &shared));
+        let drained = shield(None, || {
+            shared.draining.set(true);
+            accept_the_last(&listener, &group, &shared);
+            listener.close();
+            drop(listener);
+            drain(&group, &shared);
+        });
         debug_assert!(drained.is_ok(), "a shield without a limit does not time out");
-        control.ended.set(true);
-        control.finished.wake_all();
         match ended {
             Ok(result) => result,
             Err(payload) => panic::resume_unwind(payload),
@@ -209,6 +221,20 @@ fn accept_until_drained(
     accepting.unwrap_or(Ok(()))
 }
 
+/// Accepts those who have connected already, without waiting for others.
+fn accept_the_last(listener: &TcpListener, group: &Group, shared: &Rc<Shared>) {
+    // Neither is zero, so both are taken.
+    let _ = listener.set_accept_timeout(Some(Duration::from_nanos(1)));
+    let _ = listener.set_backoff(None);
+    for _ in 0..MOST_LAST {
+        if group.len() >= shared.limits.connections.max(1) {
+            return;
+        }
+        let Ok((stream, peer)) = listener.accept() else { return };
+        begin_connection(group, shared, stream, peer);
+    }
+}
+
 fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let connection = Connection::new(stream, peer, shared.clone());
     let builder = Builder::new().name(format!("http {peer}"));
@@ -219,7 +245,8 @@ fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer:
 
 /// Lets the connections finish, and cancels those that do not in time.
 fn drain(group: &Group, shared: &Shared) {
-    shared.draining.set(true);
+    // Whom a request has reached by now is woken by this, and is idle no longer.
+    yield_slice();
     group.members().iter().filter(|member| waits_for_a_request(&member.info())).for_each(|member| member.cancel());
     if !group.wait_empty(now().checked_add(shared.limits.drain_timeout)) {
         group.cancel_all();
@@ -242,6 +269,16 @@ struct Control {
     finished: WaitQueue,
 }
 
+/// Says that the server is over when it is dropped, served or not.
+struct Ending(Rc<Control>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended.set(true);
+        self.0.finished.wake_all();
+    }
+}
+
 /// Ends a server from another coroutine.
 #[derive(Clone)]
 pub struct ServerHandle {
@@ -257,7 +294,7 @@ impl ServerHandle {
         }
     }
 
-    /// Waits until `serve` is over.
+    /// Waits until `serve` is over, or the server was dropped without it.
     ///
     /// # Cancellation
     ///

@@ -92,6 +92,28 @@ fn idle_connections_are_closed_at_once() {
     });
 }
 
+/// What has been sent before the drain is not thrown away with the connection.
+#[test]
+fn a_request_that_was_sent_before_the_drain_is_answered() {
+    test::run(|| {
+        let site = Site::new(show);
+        let mut used = site.connect();
+        assert_eq!(used.ask(get("/")).status, 200);
+        let mut fresh = site.connect();
+        fresh.send(get("/"));
+        used.send(get("/"));
+        // The server sees the requests and the wish to end in the same pass.
+        site.handle.drain();
+        let mut silent = site.connect();
+        for client in [&mut fresh, &mut used] {
+            let reply = client.reply();
+            assert_eq!((reply.status, reply.closes()), (200, true));
+            client.assert_closed();
+        }
+        silent.assert_closed();
+    });
+}
+
 #[test]
 fn what_is_left_at_the_deadline_is_cancelled() {
     struct Told(Notes);
@@ -168,6 +190,18 @@ fn a_drain_asked_for_before_the_start_holds() {
         let server = Server::bind("127.0.0.1:0").unwrap();
         server.handle().drain();
         server.serve(show).unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_never_served_is_over_when_it_is_dropped() {
+    test::run(|| {
+        let server = Server::bind("127.0.0.1:0").unwrap();
+        let handle = server.handle();
+        let waiter = spawn(move || handle.wait());
+        sleep(SECOND);
+        drop(server);
+        waiter.join().unwrap();
     });
 }
 
