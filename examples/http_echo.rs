@@ -6,7 +6,7 @@
 //! ```
 //!
 //! It prints the address it listens on, and ends on Ctrl-C when the requests under way are answered.
-#![expect(clippy::print_stdout, reason = "an example talks to its user")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::io;
 use std::process::ExitCode;
@@ -14,8 +14,12 @@ use std::process::ExitCode;
 use grapeshot::http::{Request, Response, Server, StatusCode};
 
 fn main() -> ExitCode {
-    grapeshot::run(|| {
-        let server = Server::bind(listen_address()?)?;
+    let Some(address) = listen_address() else {
+        eprintln!("usage: http_echo [--listen ADDRESS:PORT]");
+        return ExitCode::from(2);
+    };
+    grapeshot::run(move || {
+        let server = Server::bind(address)?;
         println!("listening on http://{}", server.local_addr()?);
         server.serve(echo)
     })
@@ -28,12 +32,12 @@ fn echo(request: &mut Request<'_>) -> io::Result<Response> {
     writer.finish()
 }
 
-/// What follows `--listen`, or any free port.
-fn listen_address() -> io::Result<String> {
+/// What follows `--listen`, or any free port; `None` for anything else.
+fn listen_address() -> Option<String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok("127.0.0.1:0".to_owned()),
-        ["--listen", address] => Ok(address.to_owned()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: http_echo [--listen ADDRESS:PORT]")),
+        [] => Some("127.0.0.1:0".to_owned()),
+        ["--listen", address] => Some(address.to_owned()),
+        _ => None,
     }
 }

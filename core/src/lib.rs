@@ -69,7 +69,9 @@ pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadl
 pub use self::group::Group;
 pub use self::hibernate::{Hibernation, Turn};
 pub use self::identity::CoroutineId;
-pub use self::panics::{Panic, PanicNotifier, is_cancellation, print_stderr, report_panic, set_panic_notifier};
+pub use self::panics::{
+    Panic, PanicNotifier, is_cancellation, print_stderr, report_panic, restore_panic_notifier, set_panic_notifier,
+};
 pub use self::parallel::{InParallelError, in_parallel};
 pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
 pub use self::record::State;

@@ -306,6 +306,17 @@ pub fn set_panic_notifier(notifier: impl Fn(&CoroutineInfo, &Panic) + 'static) -
     }
 }
 
+/// Puts back what [`set_panic_notifier`] returned: another notifier, or the line on stderr.
+///
+/// # Panics
+///
+/// Outside a runtime.
+pub fn restore_panic_notifier(previous: Option<PanicNotifier>) {
+    if scheduler::with(|scheduler| scheduler.notifier.replace(previous)).is_none() {
+        panic!("restore_panic_notifier: {}", scheduler::NotInRuntime);
+    }
+}
+
 /// Writes a line to stderr, after the number of the running coroutine and the time (DIA-5).
 ///
 /// The number is 0 outside coroutines. Errors of stderr are ignored.

@@ -161,7 +161,11 @@ impl<S: AsFd> Source<S> {
             tried = true;
             match operation(&self.inner) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.would_block(direction, name)?;
+                    match self.registration.would_block(direction, name) {
+                        // Another thread closes it, and has not come to deregister it in front of us.
+                        Err(_) if self.is_closed() => {}
+                        registered => registered?,
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

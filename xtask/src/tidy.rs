@@ -13,7 +13,11 @@ use crate::{root, tree};
 const MAX_LINES: usize = 600;
 
 /// Rules that a file may break, and why. An entry that is no longer needed fails as well.
-const ALLOWED: &[Allowed] = &[];
+const ALLOWED: &[Allowed] = &[Allowed {
+    rule: "glob import",
+    path: "src/lib.rs",
+    reason: "the facade re-exports all of core at its root, and a list would only fall behind",
+}];
 
 struct Allowed {
     rule: &'static str,
