@@ -385,10 +385,8 @@ fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
             }
         }
     }
-    if let Some((status, why)) = request.body.failure() {
-        let why = why.to_owned();
-        let Some(status) = status else { return Answered::broken(StatusCode::BAD_REQUEST, why) };
-        return write_refusal(request, Refusal { status, why });
+    if let Some(answered) = refuse_body(request) {
+        return answered;
     }
     let Some(response) = response else { return write_failure(request, "the handler panicked".to_owned()) };
     if let Some(failure) = &response.failure {
@@ -397,8 +395,22 @@ fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
     if let Some(why) = misfit(request, &response) {
         return write_failure(request, print_failure(why));
     }
+    // The new protocol begins where the request ends, its body included (RFC 9110 section 7.8).
+    if matches!(response.body, ResponseBody::Upgrade(_)) && !discard_body(request) {
+        return refuse_body(request).unwrap_or_else(|| write_refusal(request, Refusal::of_unread_body(request)));
+    }
     let keep_alive = request.reply.keep_alive && !request.body.is_uninvited();
     write_response(request, response, keep_alive)
+}
+
+/// Answers for a body that cannot be read, whatever the handler says.
+fn refuse_body(request: &mut Request<'_>) -> Option<Answered> {
+    let (status, why) = request.body.failure()?;
+    let why = why.to_owned();
+    Some(match status {
+        Some(status) => write_refusal(request, Refusal { status, why }),
+        None => Answered::broken(StatusCode::BAD_REQUEST, why),
+    })
 }
 
 /// Why a response cannot be the answer to a request.
@@ -494,17 +506,17 @@ fn after(request: &Request<'_>, begun: Begun) -> Next {
     }
 }
 
-/// Reads the rest of a body nobody wanted, if it is short enough.
+/// What follows a request whose body nobody has read to its end.
 fn finish_body(request: &mut Request<'_>) -> Next {
-    if request.body.is_uninvited() || request.reply.output.flush(request.reply.stream).is_err() {
-        return Next::CloseGently;
-    }
+    if !request.body.is_uninvited() && discard_body(request) { Next::Request } else { Next::CloseGently }
+}
+
+/// Reads the rest of a body nobody wanted, if it is short enough, and says whether that was all of it.
+fn discard_body(request: &mut Request<'_>) -> bool {
     let most = request.reply.shared.limits.discard_bytes;
-    if request.body.remaining().is_none_or(|left| left <= most) && request.body.discard(most) {
-        Next::Request
-    } else {
-        Next::CloseGently
-    }
+    request.reply.output.flush(request.reply.stream).is_ok()
+        && request.body.remaining().is_none_or(|left| left <= most)
+        && request.body.discard(most)
 }
 
 /// Why a request is not handled.
@@ -516,6 +528,12 @@ struct Refusal {
 impl Refusal {
     fn of_head(error: &HeadError) -> Refusal {
         Refusal { status: error.status(), why: error.to_string() }
+    }
+
+    fn of_unread_body(request: &Request<'_>) -> Refusal {
+        let most = request.reply.shared.limits.discard_bytes;
+        let why = format!("request body: longer than the {most} bytes that are thrown away before an upgrade");
+        Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why }
     }
 
     fn internal() -> Refusal {

@@ -95,6 +95,52 @@ fn an_upgrade_nobody_offered_is_500() {
     });
 }
 
+/// RFC 9110 section 7.8: the new protocol begins when the request is over, its body included.
+#[test]
+fn the_body_of_the_request_is_no_part_of_the_new_protocol() {
+    test::run(|| {
+        let site = site();
+        let head = UPGRADE.trim_end().to_owned();
+        let with_length = format!("{head}\r\nContent-Length: 4\r\n\r\nbody");
+        let with_chunks = format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
+        for request in [with_length, with_chunks] {
+            for at in [request.len(), request.len() - 2] {
+                let mut client = site.connect();
+                client.send(&request[..at]);
+                sleep(SECOND);
+                client.send(format!("{}new", &request[at..]));
+                assert_eq!(client.reply().status, 101);
+                client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+                assert_eq!(client.rest(), "NEW");
+            }
+        }
+    });
+}
+
+/// RFC 9110 section 7.8: 100 MUST come before 101 when both are asked for.
+#[test]
+fn an_interim_response_comes_before_the_switch() {
+    test::run(|| {
+        let mut client = site().connect();
+        let request = UPGRADE.trim_end().to_owned() + "\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+        assert_eq!(client.ask(request).status, 100);
+        assert_eq!(client.ask("bodynew").status, 101);
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(client.rest(), "NEW");
+    });
+}
+
+#[test]
+fn a_body_too_long_to_be_thrown_away_prevents_the_switch() {
+    test::run(|| {
+        let request = UPGRADE.trim_end().to_owned() + "\r\nContent-Length: 200000\r\n\r\n" + &"x".repeat(200_000);
+        let mut client = site().connect();
+        client.send(request);
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (413, true));
+    });
+}
+
 #[test]
 fn a_panic_after_the_switch_ends_its_connection_and_is_reported() {
     Test::new().allow_crashes().run(|| {
