@@ -23,11 +23,13 @@
 //!
 //! # Reading order
 //!
-//! `server.rs`, `connection.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`.
+//! `server.rs`, `connection.rs`, `answer.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`.
 #![forbid(unsafe_code)]
 
 mod server;
 mod connection;
+mod answer;
+mod refusal;
 mod handler;
 mod request;
 mod response;
