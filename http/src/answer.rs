@@ -13,12 +13,15 @@ use std::time::Instant;
 use grapeshot_core::{Panic, is_cancellation, print_stderr, report_panic};
 use http::StatusCode;
 
+use crate::log::{LogEntry, RequestLine};
 use crate::proto::{MethodKind, ReplyTo, ResponseError, ResponseHead};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::response::{Response, ResponseBody, Upgraded};
-use crate::server::{LogEntry, Shared};
+use crate::server::Shared;
 use crate::writer::{self, Begun, Progress, SendError};
+
+const PANICKED: &str = "the handler panicked";
 
 /// What follows a request.
 pub(crate) enum Next {
@@ -54,9 +57,10 @@ impl Answered {
     }
 
     pub(crate) fn log_entry<'a>(&'a self, request: &Request<'a>, began: Instant) -> LogEntry<'a> {
+        let (method, target, version) = (request.method(), request.target(), request.version());
         LogEntry {
             peer: request.peer,
-            request: Some((request.method(), request.target())),
+            request: Some(RequestLine { method, target, version }),
             status: self.status,
             body_bytes: request.reply.sent,
             elapsed: began.elapsed(),
@@ -67,25 +71,39 @@ impl Answered {
 
 /// Sends the handler's response, `None` if it panicked, or what has to be sent instead.
 pub(crate) fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
+    let failure = failure_of_handler(request, response.as_ref());
     match request.reply.progress {
         Progress::NotStarted => {}
         Progress::Finished(begun) => {
             let next = if response.is_some() { after(request, begun) } else { Next::CloseGently };
-            return Answered { status: begun.status, problem: None, next };
+            return Answered { status: begun.status, problem: failure, next };
         }
         Progress::Streaming(begun) => {
             if !request.reply.output.take_back(begun.mark) {
-                return Answered::broken(begun.status, "the response was broken off".to_owned());
+                let problem = failure.unwrap_or_else(|| "the handler did not finish the response".to_owned());
+                return Answered::broken(begun.status, problem);
             }
         }
     }
     if let Some(answered) = refuse_body(request) {
         return answered;
     }
-    let Some(response) = response else { return write_failure(request, "the handler panicked".to_owned()) };
-    if let Some(failure) = &response.failure {
+    let Some(response) = response else { return write_failure(request, PANICKED.to_owned()) };
+    let answered = fit_response(request, response);
+    Answered { problem: answered.problem.or(failure), ..answered }
+}
+
+/// What went wrong in the handler; the operator is told, unless it is the peer's doing.
+fn failure_of_handler(request: &Request<'_>, response: Option<&Response>) -> Option<String> {
+    let Some(response) = response else { return Some(PANICKED.to_owned()) };
+    let failure = response.failure.as_ref()?.to_string();
+    if request.body.failure().is_none() && !request.reply.output.is_broken() {
         print_stderr(&format!("http: the handler of {} {} failed: {failure}", request.method(), request.path()));
     }
+    Some(failure)
+}
+
+fn fit_response(request: &mut Request<'_>, response: Response) -> Answered {
     if let Some(why) = misfit(request, &response) {
         return write_failure(request, print_failure(why));
     }

@@ -31,12 +31,13 @@ use http::StatusCode;
 use crate::answer::{Next, answer, contained, finish_body, response_head};
 use crate::body::Body;
 use crate::buffer::Buffer;
+use crate::log::LogEntry;
 use crate::output::{GATHERED, Output};
 use crate::proto::{BodyFraming, HeadParser, HeadView, Parsed, ReplyTo, RequestHead, ResponseHead};
 use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use crate::response::{ResponseBody, Upgraded};
-use crate::server::{LogEntry, Shared};
+use crate::server::Shared;
 use crate::writer::Progress;
 
 /// What a connection between two requests waits for, as listings show it.

@@ -82,6 +82,11 @@ impl Output {
         written
     }
 
+    /// Whether a write has failed or was cut off.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// Forgets everything, for another connection.
     pub(crate) fn clear(&mut self) {
         self.gathered.clear();

@@ -21,11 +21,11 @@ use grapeshot_core::{
     Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit, yield_slice,
 };
 use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
-use http::StatusCode;
 
 use crate::Limits;
 use crate::connection::{Buffers, Connection, NEXT_REQUEST};
 use crate::handler::Handler;
+use crate::log::LogEntry;
 use crate::proto::DateCache;
 
 /// How many sets of buffers are kept for connections that wake.
@@ -125,6 +125,8 @@ impl Server {
     }
 
     /// Calls `log` after every response (HTTP-10). It must not wait.
+    ///
+    /// An entry prints as a line: `server.log(|entry| println!("{entry}"))`.
     pub fn log(mut self, log: impl Fn(&LogEntry<'_>) + 'static) -> Server {
         self.log = Some(Box::new(log));
         self
@@ -308,24 +310,6 @@ impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle").field("ended", &self.control.ended.get()).finish()
     }
-}
-
-/// One response, for a log.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct LogEntry<'a> {
-    /// Whom it went to.
-    pub peer: SocketAddr,
-    /// The request's method and target; `None` when the request could not be parsed.
-    pub request: Option<(&'a str, &'a str)>,
-    /// The response's status.
-    pub status: StatusCode,
-    /// The bytes of the response's body.
-    pub body_bytes: u64,
-    /// From the parsed head to the end of the response.
-    pub elapsed: Duration,
-    /// Why the request was refused, or the response replaced or broken off, if it was.
-    pub problem: Option<&'a str>,
 }
 
 /// What all connections of a server share.
