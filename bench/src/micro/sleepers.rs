@@ -1,8 +1,8 @@
-//! A million sleepers that are due within one second.
+//! A million sleepers that all end within one second.
 //!
 //! Each contender is a process of its own, for the sake of memory. It lets a million coroutines sleep and end, so
-//! that its pools are warm, then measures a second million: from the first spawn to the last end. All are asleep
-//! before the first is due, and then the process reads its resident memory and page tables.
+//! that its pools are warm, then measures a second million: from the first spawn to the last end. When each has had
+//! its first turn, the process reads its resident memory and page tables.
 
 use std::cell::Cell;
 use std::env;
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{run_suite, tokio_runtime};
 use crate::machine::{self, Cores, thread_cpu};
@@ -23,12 +23,8 @@ pub const SLEEP_AS: &str = "sleep-as";
 
 const SLEEPERS: u64 = 1_000_000;
 
-/// The due times are spread over this.
+/// The times slept are spread over this.
 const SPREAD: Duration = Duration::from_secs(1);
-
-/// How long spawning may take at first; afterwards, so many times what it took.
-const FIRST_START: Duration = Duration::from_secs(8);
-const MARGIN: u32 = 3;
 
 /// Rounds: each takes many seconds for each contender.
 const MOST_ROUNDS: usize = 7;
@@ -91,17 +87,17 @@ fn grapeshot() {
     run_suite(|| {
         let mut crowd = Crowd::new();
         let ended = Rc::new(Cell::new(0));
-        while let Some(first_due) = crowd.begin() {
+        while crowd.begin() {
             ended.set(0);
             for index in 0..SLEEPERS {
                 let ended = ended.clone();
                 grapeshot::spawn(move || {
-                    grapeshot::sleep_until(first_due + delay(index));
+                    grapeshot::sleep(time_slept(index));
                     ended.set(ended.get() + 1);
                 });
             }
             grapeshot::yield_now();
-            crowd.all_asleep(ended.get());
+            crowd.note_memory();
             while ended.get() < SLEEPERS {
                 grapeshot::sleep(SPREAD / 20);
             }
@@ -114,17 +110,17 @@ fn tokio() {
     let main = async {
         let mut crowd = Crowd::new();
         let ended = Arc::new(AtomicU64::new(0));
-        while let Some(first_due) = crowd.begin() {
+        while crowd.begin() {
             ended.store(0, Ordering::Relaxed);
             for index in 0..SLEEPERS {
                 let ended = ended.clone();
                 tokio::spawn(async move {
-                    tokio::time::sleep_until((first_due + delay(index)).into()).await;
+                    tokio::time::sleep(time_slept(index)).await;
                     ended.fetch_add(1, Ordering::Relaxed);
                 });
             }
             tokio::task::yield_now().await;
-            crowd.all_asleep(ended.load(Ordering::Relaxed));
+            crowd.note_memory();
             while ended.load(Ordering::Relaxed) < SLEEPERS {
                 tokio::time::sleep(SPREAD / 20).await;
             }
@@ -135,8 +131,8 @@ fn tokio() {
     runtime.block_on(async { runtime.spawn(main).await.expect("the sleepers' parent ends") });
 }
 
-/// When sleeper `index` is due after the first: in an order that jumps about, and evenly spread.
-fn delay(index: u64) -> Duration {
+/// How long sleeper `index` sleeps: evenly spread, in an order that jumps about.
+fn time_slept(index: u64) -> Duration {
     // The factor has no divisor in common with the number of sleepers, so each place is taken once.
     let place = index * 618_033 % SLEEPERS;
     SPREAD * place as u32 / SLEEPERS as u32
@@ -144,48 +140,37 @@ fn delay(index: u64) -> Duration {
 
 /// The two crowds of a contender: one to warm up, one to measure.
 struct Crowd {
-    memory_before: u64,
-    start_time: Duration,
     crowds: u32,
-    began: Instant,
     cpu_before: Duration,
-    memory: f64,
+    memory_before: u64,
+    memory: u64,
 }
 
 impl Crowd {
     fn new() -> Self {
-        Self {
-            memory_before: machine::resident("self").expect("the kernel tells"),
-            start_time: FIRST_START,
-            crowds: 0,
-            began: Instant::now(),
-            cpu_before: Duration::ZERO,
-            memory: 0.0,
-        }
+        Self { crowds: 0, cpu_before: Duration::ZERO, memory_before: resident(), memory: 0 }
     }
 
-    /// Begins a crowd and says when its first sleeper is due; `None` when both have been.
-    fn begin(&mut self) -> Option<Instant> {
-        if self.crowds == 2 {
-            return None;
-        }
+    /// Begins a crowd, unless both have been.
+    fn begin(&mut self) -> bool {
         self.crowds += 1;
-        self.began = Instant::now();
         self.cpu_before = thread_cpu();
-        Some(self.began + self.start_time)
+        self.crowds <= 2
     }
 
-    fn all_asleep(&mut self, ended: u64) {
-        assert_eq!(ended, 0, "some were due before all slept: the machine is too slow for this");
-        self.start_time = self.began.elapsed() * MARGIN;
-        let memory = machine::resident("self").expect("the kernel tells");
-        self.memory = memory.saturating_sub(self.memory_before) as f64;
+    fn note_memory(&mut self) {
+        self.memory = resident().saturating_sub(self.memory_before);
     }
 
     fn end(&self) {
-        let cpu = (thread_cpu() - self.cpu_before).as_nanos() as f64;
+        let cpu = (thread_cpu() - self.cpu_before).as_nanos() as u64;
         if self.crowds == 2 {
-            println!("{} {}", cpu / SLEEPERS as f64, self.memory / SLEEPERS as f64);
+            let each = |total: u64| total as f64 / SLEEPERS as f64;
+            println!("{} {}", each(cpu), each(self.memory));
         }
     }
+}
+
+fn resident() -> u64 {
+    machine::resident("self").expect("the kernel tells a process about itself")
 }
