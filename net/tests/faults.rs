@@ -142,7 +142,7 @@ impl NoMoreDescriptors {
 
 impl Drop for NoMoreDescriptors {
     fn drop(&mut self) {
-        setrlimit(Resource::Nofile, self.0.clone()).unwrap();
+        setrlimit(Resource::Nofile, self.0).unwrap();
     }
 }
 

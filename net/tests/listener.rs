@@ -4,6 +4,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use grapeshot_core::{ClosedError, Runtime, SimultaneousError, sleep, spawn, stats, test, with_timeout};
@@ -141,6 +142,19 @@ fn connections_beyond_what_was_asked_for_are_had_in_the_next_call() {
     });
 }
 
+/// SOK-12, as in std.
+#[test]
+fn a_listeners_settings_are_those_of_what_it_accepts() {
+    test::run(|| {
+        let (listener, address) = listen();
+        listener.set_ttl(41).unwrap();
+        assert_eq!(listener.ttl().unwrap(), 41);
+        let _client = TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(server.ttl().unwrap(), 41);
+    });
+}
+
 /// POL-4, SOK-11.
 #[test]
 fn closing_ends_a_blocked_accept_and_turns_clients_away() {
@@ -222,8 +236,9 @@ fn a_listener_goes_to_std_and_back() {
     test::run(|| {
         let (listener, address) = listen();
         with_timeout(SECOND, || listener.accept()).unwrap_err();
+        let number = listener.as_raw_fd();
         let listener = listener.into_std();
-        assert_eq!(stats().registrations, 0);
+        assert_eq!((stats().registrations, listener.as_raw_fd()), (0, number));
         let listener = TcpListener::from_std(listener).unwrap();
         assert!(listener.take_error().unwrap().is_none());
         assert!(format!("{listener:?}").contains(&address.to_string()));

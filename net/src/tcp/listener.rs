@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::{self, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -248,6 +248,24 @@ impl TcpListener {
         Ok(clone)
     }
 
+    /// The time to live of packets sent by the connections accepted.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.source.inner().ttl()
+    }
+
+    /// Sets the time to live of packets sent by the connections accepted.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.source.inner().set_ttl(ttl)
+    }
+
     /// Takes the pending error of the socket (SO_ERROR).
     ///
     /// # Errors
@@ -340,6 +358,19 @@ impl Iterator for Incoming<'_> {
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.source.inner().as_raw_fd()
+    }
+}
+
+impl IntoRawFd for TcpListener {
+    /// Deregisters the socket from the loop first.
+    fn into_raw_fd(self) -> RawFd {
+        self.into_std().into_raw_fd()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{self, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use grapeshot_core::{Direction, Source, WaitLimit};
@@ -360,6 +360,19 @@ impl Write for TcpStream {
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.source.as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.source.inner().as_raw_fd()
+    }
+}
+
+impl IntoRawFd for TcpStream {
+    /// Deregisters the socket from the loop first.
+    fn into_raw_fd(self) -> RawFd {
+        self.into_std().into_raw_fd()
     }
 }
 
