@@ -17,16 +17,14 @@ use std::rc::Rc;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::SystemTime;
 
-use backtrace::{Backtrace, BacktraceSymbol};
+use backtrace::Backtrace;
 
 use crate::identity::CoroutineId;
 use crate::record::Record;
 use crate::scheduler;
 use crate::spawn::{Coroutine, CoroutineInfo};
 use crate::stack::StackError;
-
-/// Frames shown of a panic.
-const FRAMES_SHOWN: usize = 12;
+use crate::trace;
 
 /// Told of every panic that nobody joins: see [`set_panic_notifier`].
 pub type PanicNotifier = Rc<dyn Fn(&CoroutineInfo, &Panic)>;
@@ -93,7 +91,7 @@ impl Panic {
     /// The first call in a process reads the program's debug information, which takes a while.
     pub fn trace(&self) -> String {
         let mut trace = self.inner.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        trace.as_mut().map(compact).unwrap_or_default()
+        trace.as_mut().map(trace::compact).unwrap_or_default()
     }
 
     /// The value given to `panic!`, for `std::panic::resume_unwind`.
@@ -194,39 +192,6 @@ fn aborts(message: &str) -> bool {
         || message.starts_with("panic in a destructor during cleanup")
 }
 
-/// `[dir/file.rs function|line]` for each frame that is the coroutine's and the program's own.
-fn compact(trace: &mut Backtrace) -> String {
-    trace.resolve();
-    let symbols = trace.frames().iter().flat_map(|frame| frame.symbols());
-    // Below the coroutine's first function is whoever runs the loop.
-    let is_its_own =
-        |symbol: &&BacktraceSymbol| !symbol.name().is_some_and(|name| format!("{name:#}").contains("corosensei"));
-    let symbols = symbols.take_while(is_its_own);
-    let shown = symbols.filter_map(|symbol| {
-        let path = symbol.filename()?;
-        let name = format!("{:#}", symbol.name()?);
-        if is_machinery(&name, path) {
-            return None;
-        }
-        let file = path.file_name()?.to_string_lossy();
-        let place = match path.parent().and_then(|dir| dir.file_name()) {
-            Some(dir) => format!("{}/{file}", dir.to_string_lossy()),
-            None => file.into_owned(),
-        };
-        Some(format!("[{place} {name}|{}]", symbol.lineno().unwrap_or(0)))
-    });
-    shown.take(FRAMES_SHOWN).collect::<Vec<_>>().join(" ")
-}
-
-/// Whether a frame belongs to the panic machinery or the runtime, which tell the reader nothing.
-fn is_machinery(name: &str, path: &std::path::Path) -> bool {
-    const PREFIXES: [&str; 7] =
-        ["std::", "core::", "alloc::", "<alloc::", "<core::", "backtrace::", "rust_begin_unwind"];
-    let of_std = PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || path.starts_with("/rustc");
-    let of_runtime = ["grapeshot_core::", "<grapeshot_core::"].iter().any(|prefix| name.starts_with(prefix));
-    of_std || of_runtime || name.starts_with("__rust")
-}
-
 /// Reports the panic of a coroutine that ended and that nobody will join.
 pub(crate) fn report_unjoined(record: &Rc<Record>) {
     if let Some(panic) = record.body.take_panic() {
@@ -273,7 +238,21 @@ fn report_by_default(info: &CoroutineInfo, panic: &Panic) {
     let name = info.name.as_deref().unwrap_or("unnamed");
     let trace = panic.trace();
     let text = format!("coroutine {} ({name}) panicked: {panic} {trace}", info.id);
-    print_line(info.id.as_u64(), text.trim_end());
+    print_line(info.id.as_u64(), &in_one_line(text.trim_end()));
+}
+
+/// Joins the lines of a text, and makes characters visible with which a message could pass for something else.
+fn in_one_line(text: &str) -> String {
+    let joined = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    let mut line = String::with_capacity(joined.len());
+    for character in joined.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// Reports a panic that was caught on the coroutine's behalf, as the end of an unjoined coroutine is reported.

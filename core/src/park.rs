@@ -201,6 +201,7 @@ impl std::error::Error for UnparkError {}
 ///     assert_eq!(waiter.join().unwrap(), Unparked::Woken);
 /// });
 /// ```
+#[inline]
 pub fn park(
     reason: Reason,
     deadline: Option<Instant>,
@@ -232,6 +233,7 @@ pub(crate) enum Cut {
 }
 
 /// The mechanism of [`park`], which reports a cancellation instead of raising it.
+#[inline(always)]
 pub(crate) fn wait(
     record: &Rc<Record>,
     reason: Reason,
@@ -274,6 +276,7 @@ fn wait_for_withdrawal(record: &Rc<Record>, ended_by: Outcome) -> Outcome {
 }
 
 /// Switches away, and takes the outcome when back.
+#[inline(always)]
 fn leave(record: &Rc<Record>) -> Outcome {
     if record.state.get() == State::Parked || record.state.get() == State::Ready {
         crate::coroutine::suspend();

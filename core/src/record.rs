@@ -118,6 +118,7 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
 }
 
 impl<B> Record<B> {
+    #[inline(always)]
     pub(crate) fn new(id: CoroutineId, runtime: u32, settings: Settings, body: B) -> Record<B> {
         Record {
             identity: Identity {

@@ -42,6 +42,7 @@ use crate::scheduler::{self, NotInRuntime, Scheduler};
 /// });
 /// ```
 #[track_caller]
+#[inline]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + 'static,
@@ -110,6 +111,7 @@ impl Builder {
     /// [`NotInRuntime`] of kind `Unsupported` outside a runtime; [`TooManyCoroutines`] of kind `QuotaExceeded`;
     /// and what the system says when there is no memory for a stack, or no mapping for its guard.
     #[track_caller]
+    #[inline(always)]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + 'static,
@@ -124,6 +126,7 @@ impl Builder {
     ///
     /// As [`spawn`](Self::spawn).
     #[track_caller]
+    #[inline(always)]
     pub fn unstarted<F, T>(self, f: F) -> io::Result<Unstarted<T>>
     where
         F: FnOnce() -> T + 'static,
@@ -135,6 +138,9 @@ impl Builder {
     }
 
     /// Makes the record of a coroutine, with a stack promised to it.
+    ///
+    /// Inlined, so that settings nobody set are constants, and the record is not put together from moved pieces.
+    #[inline(always)]
     pub(crate) fn make<B>(self, body: B, spawned_at: &'static Location<'static>) -> io::Result<Rc<Record<B>>>
     where
         B: Body + 'static,
@@ -197,6 +203,7 @@ pub struct Unstarted<T> {
 
 impl<T> Unstarted<T> {
     /// Queues the coroutine. That it takes `self` is what makes starting twice impossible.
+    #[inline]
     pub fn start(self) -> JoinHandle<T> {
         let record = self.handle.erased();
         // Cancelling has started it already, so that it can end.
@@ -358,6 +365,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
+#[inline]
 fn wait_finished(record: &Rc<Record>) -> Result<(), JoinError> {
     if record.state.get() == State::Done {
         return Ok(());
