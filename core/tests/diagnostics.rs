@@ -194,6 +194,21 @@ fn assert_rfc_3339(time: &str) {
     assert_eq!(pattern, "0000-00-00T00:00:00Z");
 }
 
+/// `DIA-2`: what comes from outside may be in a message, and must not look like another report.
+#[test]
+fn a_message_of_several_lines_is_reported_in_one() {
+    if in_child() {
+        let exit = Runtime::new().signals(false).run(|| {
+            drop(spawn(|| panic!("powder\n  wet\r\n\x1b[2J1:\t2026")));
+            yield_now();
+        });
+        support::exit(exit.unwrap());
+    }
+    let ended = run_alone("a_message_of_several_lines_is_reported_in_one");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains(r" panicked: powder; wet; \u{1b}[2J1:\t2026, at "), "{ended:?}");
+}
+
 /// `DIA-3`
 #[test]
 fn a_trace_has_a_dozen_frames_at_most() {
