@@ -162,6 +162,7 @@ impl std::error::Error for UnparkError {}
 /// `withdraw` is called when the wait is to end without its event.
 /// When it answers [`Withdrawal::Requested`] the coroutine stays parked, deaf to deadline and cancellation,
 /// until it is unparked; that is for operations the kernel still works on.
+/// If the event has come in the meantime, its unpark found nobody: `withdraw` then answers [`Withdrawal::Withdrawn`].
 ///
 /// This is the one suspension point of the suite; use it to build a wait of your own.
 ///

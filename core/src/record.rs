@@ -13,6 +13,7 @@
 //!
 //! - A record sits in the run queue exactly when its state is `Ready`.
 //! - `generation` rises with every wait, so an [`Unparker`](crate::Unparker) of a finished wait finds nobody.
+//!   It comes round after 2^32 waits: an unparker kept for as long, and used then, could end the wrong one.
 //! - The record, the closure and the result are one allocation; the record is the sized head of it.
 
 use std::cell::{Cell, RefCell};

@@ -206,7 +206,7 @@ impl Scheduler {
             live: RefCell::default(),
             timers: RefCell::new(TimerWheel::new()),
             slots: Slots::default(),
-            default_stack_size: setup.stacks.default_size() as u32,
+            default_stack_size: u32::try_from(setup.stacks.default_size()).unwrap_or(u32::MAX),
             stacks: setup.stacks,
             sweeper: Sweeper::default(),
             exit: Cell::new(None),

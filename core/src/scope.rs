@@ -82,6 +82,7 @@ where
     let frame = Frame::enter(&record, Kind::Limit);
     let family = Rc::new(Family::of_scope(frame.clone()));
     let scope = Scope { family: family.clone(), scope: PhantomData, env: PhantomData };
+    let outwaits = Outwaits(&family);
     let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
     frame.leave();
     let body = result.map_err(|payload| {
@@ -95,6 +96,7 @@ where
         family.close();
     }
     family.wait(&record);
+    drop(outwaits);
     family.forget_children();
     if let Some(failure) = family.take_failure() {
         drop(body);
@@ -107,6 +109,17 @@ where
         }
         Err(Some(payload)) if !cancel::is_cancellation_of(&*payload, &frame) => panic::resume_unwind(payload),
         Err(_) => None,
+    }
+}
+
+/// Makes sure that nothing leaves a scope before its children, not even a panic of the runtime itself.
+struct Outwaits<'a>(&'a Family);
+
+impl Drop for Outwaits<'_> {
+    fn drop(&mut self) {
+        if self.0.alive() > 0 {
+            abort_with("scope: the runtime failed while children still borrowed from their parent");
+        }
     }
 }
 
@@ -166,8 +179,10 @@ impl<'scope> Scope<'scope, '_> {
         // closure is dropped, or it never returns because neither parent nor child runs again (module invariant).
         let closure: Box<dyn FnOnce() + 'static> = unsafe { std::mem::transmute(closure) };
         builder.family = Some(FamilyRef(self.family.clone()));
-        let handle = builder.unstarted(closure)?.start();
-        self.family.add(handle.erased());
+        let child = builder.unstarted(closure)?;
+        // Waited for before it can run.
+        self.family.add(child.erased());
+        let handle = child.start();
         Ok(ScopedJoinHandle { handle, result, family: self.family.clone(), scope: PhantomData })
     }
 

@@ -109,7 +109,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`NotInRuntime`] of kind `Unsupported` outside a runtime; [`TooManyCoroutines`] of kind `QuotaExceeded`;
-    /// and what the system says when there is no memory for a stack, or no mapping for its guard.
+    /// kind `InvalidInput` for a stack of more than 8 MiB; and what the system says when there is no memory for a
+    /// stack, or no mapping for its guard.
     #[track_caller]
     #[inline(always)]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
@@ -216,6 +217,10 @@ impl<T> Unstarted<T> {
     /// The coroutine, for its number and name.
     pub fn coroutine(&self) -> Coroutine {
         self.handle.coroutine()
+    }
+
+    pub(crate) fn erased(&self) -> Rc<Record> {
+        self.handle.erased()
     }
 }
 
@@ -460,7 +465,7 @@ impl Coroutine {
     /// What is known of it now.
     pub fn info(&self) -> CoroutineInfo {
         let record = &*self.record;
-        let since = scheduler::with(|scheduler| scheduler.clock.to_instant(record.since.get()));
+        let since = scheduler::with_runtime_of(record, |scheduler| scheduler.clock.to_instant(record.since.get()));
         CoroutineInfo {
             id: record.id(),
             name: self.name(),

@@ -446,6 +446,14 @@ fn a_stack_larger_than_any_is_refused() {
     });
 }
 
+#[test]
+fn a_default_stack_larger_than_any_is_refused() {
+    for bytes in [9 << 20, 1 << 32, usize::MAX] {
+        let error = Runtime::new().signals(false).stack_size(bytes).run(|| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
+}
+
 /// A refused closure is dropped by the spawner, in which its destructor may wait.
 #[test]
 fn the_closure_of_a_coroutine_that_is_refused_may_wait_while_it_is_dropped() {
