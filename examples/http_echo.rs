@@ -11,7 +11,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use grapeshot::http::{Request, Response, Server, StatusCode};
+use grapeshot::http::{Limits, Request, Response, Server, StatusCode};
+
+/// A body streams through, so a long one costs no more memory than a short one.
+const LONGEST_BODY: u64 = 1 << 30;
 
 fn main() -> ExitCode {
     let Some(address) = listen_address() else {
@@ -21,7 +24,9 @@ fn main() -> ExitCode {
     grapeshot::run(move || {
         let server = Server::bind(address)?;
         println!("listening on http://{}", server.local_addr()?);
-        server.serve(echo)
+        let mut limits = Limits::default();
+        limits.body_bytes = LONGEST_BODY;
+        server.limits(limits).serve(echo)
     })
 }
 
