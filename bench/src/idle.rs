@@ -1,12 +1,14 @@
 //! The table of idle keep-alive connections: what a server holds for each.
 //!
-//! Every connection makes one request, so that it has been through all that a connection goes through, and is then
-//! left alone for long enough that a linger passes and buffers are given back. Memory of the kernel, which holds the
-//! sockets, is the same for all and not counted.
+//! Connections come at a moderate pace: a server that keeps stack and buffers for the next request for a while holds
+//! them for few at a time then. Each makes one request, so that it has been through all that a connection goes
+//! through, and is left alone for long enough that such a linger passes. Memory of the kernel, which holds the sockets,
+//! is the same for all and not counted.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 use crate::load::{self, Exchange};
 use crate::machine::{self, Cores};
@@ -19,6 +21,9 @@ const SPARE: u64 = 500;
 
 /// More would run out of local ports.
 const MOST: u64 = 25_000;
+
+/// Time between two new connections, at least.
+const PACE: Duration = Duration::from_micros(500);
 
 /// The table of idle connections.
 pub fn idle(options: &Options) -> io::Result<()> {
@@ -41,6 +46,7 @@ pub fn idle(options: &Options) -> io::Result<()> {
             let mut stream = load::connect(server.addr)?;
             ask(&mut stream, &exchange)?;
             connections.push(stream);
+            thread::sleep(PACE);
         }
         thread::sleep(options.idle);
         let after = machine::resident(&server.pid())?;
