@@ -228,8 +228,10 @@ impl Runtime {
     fn drive(&self, scheduler: &Scheduler, signals: Option<&Signals>, done: impl Fn() -> bool) -> Result<(), RunError> {
         while !done() {
             scheduler.pass(|| !self.virtual_time && !done())?;
-            if scheduler.signalled.take() && signals.is_some_and(Signals::take) {
-                scheduler.exit.set(Some(scheduler.exit.get().unwrap_or(0)));
+            let told_to_end = scheduler.signalled.take() && signals.is_some_and(Signals::take);
+            // What has ended already keeps the way it ended.
+            if told_to_end && !scheduler.leaving.get() && scheduler.exit.get().is_none() {
+                scheduler.exit.set(Some(0));
             }
             if self.virtual_time && !scheduler.has_runnable() && !done() {
                 advance(scheduler)?;

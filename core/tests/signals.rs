@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::panic;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use grapeshot_core::{Runtime, run, shield, sleep, spawn};
+use grapeshot_core::{Runtime, run, shield, sleep, spawn, yield_slice};
 use rustix::process::Signal;
 
 use self::support::{Child, in_child, say};
@@ -93,6 +95,35 @@ fn a_second_signal_ends_a_process_that_takes_its_time_to_leave() {
     child.signal(Signal::TERM);
     let ended = child.end();
     assert_eq!(ended.signal(), Some(Signal::TERM.as_raw()), "{ended:?}");
+}
+
+#[test]
+fn a_signal_while_the_run_ends_does_not_change_how_it_ended() {
+    if in_child() {
+        support::exit(run(|| {
+            let came = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(Signal::INT.as_raw(), came.clone()).unwrap();
+            spawn(move || {
+                let cut = panic::catch_unwind(wait_for_ever);
+                say("leaving");
+                let _ = shield(None, || {
+                    while !came.load(Ordering::SeqCst) {
+                        yield_slice();
+                    }
+                    // The poller tells the loop now, if it has not yet.
+                    (0..3).for_each(|_| yield_slice());
+                });
+                panic::resume_unwind(cut.unwrap_err());
+            });
+            yield_slice();
+            ExitCode::from(3)
+        }));
+    }
+    let mut child = Child::start("a_signal_while_the_run_ends_does_not_change_how_it_ended");
+    child.wait_for("leaving");
+    child.signal(Signal::INT);
+    let ended = child.end();
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
 }
 
 /// A loop that is stuck never looks at the first signal.
