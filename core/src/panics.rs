@@ -21,7 +21,7 @@ use backtrace::Backtrace;
 
 use crate::identity::CoroutineId;
 use crate::record::Record;
-use crate::scheduler;
+use crate::scheduler::{self, Scheduler};
 use crate::spawn::{Coroutine, CoroutineInfo};
 use crate::stack::StackError;
 use crate::trace;
@@ -170,6 +170,13 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
         Some(())
     });
     noted.flatten().is_some()
+}
+
+/// Reports the panic of the running coroutine that came through its root, as only a fault of the runtime's can.
+pub(crate) fn report_escaped(scheduler: &Scheduler) {
+    if let Some(record) = scheduler.current.take() {
+        explain_abort(&record, scheduler.take_panic_details(record.id()));
+    }
 }
 
 /// Says what core does not say of an abort that is to come: which unwinding led to it.

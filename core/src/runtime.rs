@@ -314,6 +314,9 @@ impl Drop for Installed<'_> {
         if let Some(inbox) = self.scheduler.inbox.get() {
             inbox.close();
         }
+        if thread::panicking() {
+            panics::report_escaped(self.scheduler);
+        }
         let leftovers = self.scheduler.live.borrow().len();
         if leftovers > 0 {
             report_leaked(thread::panicking());

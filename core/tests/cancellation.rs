@@ -316,7 +316,7 @@ fn a_park_that_is_cancelled_refuses_a_later_wake() {
     });
 }
 
-/// DESIGN §4
+/// DESIGN §4, `THR-4`: to schedule a coroutine that is dead, runs or is scheduled already is an error.
 #[test]
 fn a_late_unpark_does_not_end_the_next_wait() {
     test::run(|| {
@@ -325,6 +325,7 @@ fn a_late_unpark_does_not_end_the_next_wait() {
             let (first, second) = (first.clone(), second.clone());
             move || {
                 let _ = first.wait();
+                assert_eq!(first.unparker().unpark(), Err(UnparkError::WaitOver));
                 second.wait()
             }
         });
@@ -640,7 +641,7 @@ fn limits_that_pass_while_their_coroutine_unwinds_do_not_outlive_their_work() {
     });
 }
 
-/// `thread::panicking` tells whether the coroutine that runs unwinds, never whether another does.
+/// `THR-10`: `thread::panicking` tells whether the coroutine that runs unwinds, never whether another does.
 #[test]
 fn no_coroutine_ever_runs_while_another_unwinds() {
     struct Looks;

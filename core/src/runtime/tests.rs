@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
 use crate::reactor::{Event, Remote};
+use crate::record::Body;
+use crate::stack::tests::{in_child, rerun};
 use crate::test::{self, Log, Test};
 use crate::{scope, sleep, spawn, yield_slice};
 
@@ -88,6 +90,47 @@ fn when_the_reactor_panics_everything_is_leaked_and_nothing_freed() {
     assert!(!crate::in_coroutine());
     test::run(|| spawn(|| ()).join().unwrap());
     assert!(log.take().is_empty());
+}
+
+/// Nothing of the user's gets through the root of a coroutine; should the runtime fail there, nothing is freed either.
+#[test]
+fn when_a_panic_escapes_from_a_coroutine_everything_is_leaked_and_nothing_freed() {
+    struct Broken;
+    impl Body for Broken {
+        fn run(&self, _: &Rc<Record>) {
+            panic!("the root is broken");
+        }
+        fn discard(&self) {}
+        fn take_panic(&self) -> Option<Panic> {
+            None
+        }
+    }
+    if in_child().is_none() {
+        let name = "when_a_panic_escapes_from_a_coroutine_everything_is_leaked_and_nothing_freed";
+        let output = rerun("runtime::tests", name, "let it escape");
+        let report = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{report}");
+        assert!(
+            report.contains("coroutine 4 (unnamed) panicked: the root is broken, at core/src/runtime/"),
+            "{report}"
+        );
+        return;
+    }
+    let log = Log::new();
+    let panicked = panic::catch_unwind(AssertUnwindSafe(|| {
+        let family = borrowing_family(&log);
+        Runtime::new().signals(false).run(move || {
+            spawn(family);
+            yield_slice();
+            let broken: Rc<Record> = Builder::new().make(Broken, Location::caller()).unwrap();
+            scheduler::with(|scheduler| scheduler.start(&broken));
+            yield_slice();
+        })
+    }));
+    assert_eq!(*panicked.unwrap_err().downcast::<&str>().unwrap(), "the root is broken");
+    assert!(log.take().is_empty());
+    assert!(!crate::in_coroutine());
+    test::run(|| spawn(|| ()).join().unwrap());
 }
 
 /// Its error is the run's, and the coroutines have a turn in which to end.
