@@ -78,7 +78,8 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
 impl IntoResponse for io::Error {
     /// 500 without a word on why for the peer, and a line on stderr for the operator.
     ///
-    /// There is no such line when it was the peer who failed, by a body that cannot be read; it gets the fitting status.
+    /// There is no such line when it was the peer who failed, by a body that cannot be read or a response it did not take;
+    /// for a bad body it gets the fitting status.
     fn into_response(self) -> Response {
         let response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
         Response { failure: Some(self), ..response }

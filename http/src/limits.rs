@@ -6,7 +6,8 @@ use std::time::Duration;
 ///
 /// All are finite by default.
 /// Sizes are in bytes, times are relative.
-/// A limit set to zero refuses everything it governs; it never means "unlimited".
+/// A limit set to zero refuses everything it governs; it never means "unlimited". The two counts
+/// of connections and of their requests act as one then, without which there would be no server.
 ///
 /// ```
 /// use grapeshot_http::Limits;
@@ -92,7 +93,7 @@ pub struct Limits {
     /// Time a write of the response may wait for the peer to take any byte at all.
     ///
     /// Default 30 s.
-    /// The connection is reset: there is no way left to tell the peer.
+    /// The connection is closed with the response cut off: there is no way left to tell the peer.
     pub write_timeout: Duration,
 
     /// Time connections have to finish their request once the server drains.

@@ -436,6 +436,8 @@ fn a_limit_of_zero_refuses() {
         let mut client = site.connect();
         assert_eq!(client.ask(get("/whole")).status, 200);
         assert_eq!(client.ask("GET /half").status, 408);
+        let change = |limits: &mut Limits| (limits.connections, limits.requests_per_connection) = (0, 0);
+        assert!(Site::with(change, show).connect().ask(get("/")).closes());
         let site = Site::with(|limits| limits.discard_bytes = 0, |_: &mut Request<'_>| "");
         let mut client = site.connect();
         assert_eq!(client.ask(post("/", "")).status, 200);

@@ -240,6 +240,19 @@ fn a_reader_that_fails_in_chunks_leaves_out_the_last_chunk() {
     });
 }
 
+/// What we accept for now: to HTTP/1.0 only a reset could say that the body is not whole, and we send an end.
+#[test]
+fn a_1_0_client_cannot_tell_that_a_body_of_unknown_length_broke_off() {
+    test::run(|| {
+        let site = Site::new(|_| Response::reader(Source { len: 100_000, then: Then::Fail }, None));
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        let (answer, end) = client.rest_and_end();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        end.unwrap();
+    });
+}
+
 /// As long as nothing is out, there is a better way to say so than to hang up.
 #[test]
 fn a_reader_that_fails_at_once_is_500() {
