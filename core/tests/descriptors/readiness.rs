@@ -1,4 +1,8 @@
 //! When the system is asked again, and when a coroutine gives way although it need not wait.
+//!
+//! POL-2: the reactor is edge-triggered, so a readiness flag is kept for each direction, cleared by would-block and by a
+//! short read, and a ready descriptor is tried without waiting for an edge that will not come.
+//! The ancestor re-armed a descriptor before each wait instead.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
