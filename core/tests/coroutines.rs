@@ -94,6 +94,23 @@ fn a_cancelled_unstarted_coroutine_dies_without_running() {
     });
 }
 
+/// A stack is set aside for each, and is free for another when it is not needed.
+#[test]
+fn unstarted_coroutines_that_end_without_running_leave_no_stack_set_aside() {
+    test::run(|| {
+        for round in 0..100 {
+            let unstarted = Builder::new().unstarted(|| ()).unwrap();
+            match round % 3 {
+                0 => drop(unstarted),
+                1 => unstarted.coroutine().cancel(),
+                _ => unstarted.start().cancel(),
+            }
+            yield_now();
+        }
+        assert_eq!((stats().stacks, stats().pooled_stacks), (1, 1));
+    });
+}
+
 /// `THR-2`
 #[test]
 fn an_unstarted_coroutine_counts_against_the_limit() {
