@@ -244,7 +244,8 @@ pub(crate) fn raise(record: &Rc<Record>) -> ! {
         Some(Due::Frame(frame)) => frame.raised.replace(true),
         Some(Due::Coroutine) | None => record.root_raised.replace(true),
     };
-    if raised_before {
+    // In a hook that arms a wait there is nowhere to wait, and its caller is about to.
+    if raised_before && record.state.get() == State::Running {
         park::wait(record, Reason::Yielding, None, Cut::Never, requeue, || park::Withdrawal::Withdrawn);
     }
     let target = match due(record) {

@@ -303,6 +303,13 @@ pub fn restore_panic_notifier(previous: Option<PanicNotifier>) {
     }
 }
 
+/// Says why on stderr and aborts, as a panic in a destructor does.
+#[cold]
+pub(crate) fn abort(sentence: &str) -> ! {
+    print_stderr(sentence);
+    std::process::abort()
+}
+
 /// Writes a line to stderr, after the number of the running coroutine and the time (DIA-5).
 ///
 /// The number is 0 outside coroutines. Errors of stderr are ignored.

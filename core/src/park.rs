@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use crate::cancel;
 use crate::identity::CoroutineId;
+use crate::panics;
 use crate::record::{Record, State};
 use crate::scheduler::{self, Scheduler, Timer};
 use crate::spawn::Coroutine;
@@ -158,7 +159,8 @@ impl std::error::Error for UnparkError {}
 
 /// Parks the running coroutine until it is unparked, the deadline passes, or it is cancelled.
 ///
-/// `arm` is given the unparker of this wait and leaves it where the event will find it; it may unpark at once.
+/// `arm` is given the unparker of this wait and leaves it where the event will find it; it may unpark at once,
+/// and must not wait.
 /// `withdraw` is called when the wait is to end without its event.
 /// When it answers [`Withdrawal::Requested`] the coroutine stays parked, deaf to deadline and cancellation,
 /// until it is unparked; that is for operations the kernel still works on.
@@ -172,7 +174,7 @@ impl std::error::Error for UnparkError {}
 ///
 /// # Panics
 ///
-/// Outside a coroutine.
+/// Outside a coroutine, and inside the `arm` of another wait.
 ///
 /// # Examples
 ///
@@ -243,6 +245,7 @@ pub(crate) fn wait(
     arm: impl FnOnce(Unparker),
     mut withdraw: impl FnMut() -> Withdrawal,
 ) -> Outcome {
+    refuse_inside_a_hook(record);
     let generation = record.generation.get().wrapping_add(1);
     record.generation.set(generation);
     record.held.set(cut == Cut::Never);
@@ -257,6 +260,15 @@ pub(crate) fn wait(
     }
     std::mem::forget(started);
     outcome
+}
+
+/// Panics in the `arm` hook of a wait, which must not wait itself: the coroutine is parked already, or woken.
+#[inline(always)]
+pub(crate) fn refuse_inside_a_hook(record: &Record) {
+    assert!(
+        record.state.get() == State::Running,
+        "a wait inside the hook that arms another: the hook of park must not wait"
+    );
 }
 
 /// Puts the state right when `arm` or `withdraw` panics.
@@ -327,6 +339,10 @@ impl Scheduler {
 
     /// Queues a coroutine whose wait has ended.
     pub(crate) fn make_ready(&self, record: &Rc<Record>, outcome: Outcome) {
+        // A coroutine that were queued twice would end twice, and its scope would count a child too few.
+        if !matches!(record.state.get(), State::Unstarted | State::Parked | State::Hibernating) {
+            panics::abort("a coroutine was to be queued that does not wait");
+        }
         record.outcome.set(outcome);
         record.state.set(State::Ready);
         self.ready.borrow_mut().push_back(record.clone());

@@ -25,7 +25,7 @@ use crate::fault;
 use crate::panics::{self, Panic, print_stderr};
 use crate::reactor::{MioReactor, Reactor};
 use crate::record::Record;
-use crate::scheduler::{self, Scheduler, Setup};
+use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signals::Signals;
 use crate::slots::Inbox;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
@@ -230,7 +230,7 @@ impl Runtime {
             scheduler.pass(|| !self.virtual_time && !done())?;
             let told_to_end = scheduler.signalled.take() && signals.is_some_and(Signals::take);
             // What has ended already keeps the way it ended.
-            if told_to_end && !scheduler.leaving.get() && scheduler.exit.get().is_none() {
+            if told_to_end && scheduler.leaving.get() == Leaving::No && scheduler.exit.get().is_none() {
                 scheduler.exit.set(Some(0));
             }
             if self.virtual_time && !scheduler.has_runnable() && !done() {
@@ -242,7 +242,7 @@ impl Runtime {
 
     /// Cancels every coroutine and drives the loop until all have ended, or the deadline has passed.
     fn end_everyone(&self, scheduler: &Scheduler, signals: Option<&Signals>) -> Result<(), RunError> {
-        scheduler.leaving.set(true);
+        scheduler.leaving.set(Leaving::ToTheirOwners);
         // What a scope or a group answers for is left to it, so that a server can let its connections finish.
         cancel_where(scheduler, |record| record.family.is_none());
         // Virtual time stands still for a coroutine that spins, so real time counts as well.
@@ -256,6 +256,7 @@ impl Runtime {
         let reminder = scheduler.timers.borrow_mut().insert(deadline, scheduler::Timer::Reminder);
         let is_orphaned = || scheduler.live.borrow().iter().all(|record| record.family.is_some());
         let driven = self.drive(scheduler, signals, || is_over() || is_orphaned());
+        scheduler.leaving.set(Leaving::Nobody);
         cancel_where(scheduler, |_| true);
         // However late it is, and even if the reactor fails, everyone has a turn in which to end.
         let ended = scheduler.pass(|| false).map_err(RunError::from);

@@ -97,7 +97,7 @@ pub(crate) struct Scheduler {
     pub(crate) sweeper: Sweeper,
     pub(crate) exit: Cell<Option<u8>>,
     /// The run is over and everything is being ended.
-    pub(crate) leaving: Cell<bool>,
+    pub(crate) leaving: Cell<Leaving>,
     /// The pipe that signals arrive on has something.
     pub(crate) signalled: Cell<bool>,
     pub(crate) selfishness: Cell<u16>,
@@ -115,6 +115,16 @@ pub(crate) struct Scheduler {
     events: RefCell<Vec<Event>>,
     next_id: Cell<u64>,
     passes: Cell<u64>,
+}
+
+/// Whether a run is over, and to whom that leaves the coroutines that are spawned from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    No,
+    /// Those of scopes and groups run on; others end at once.
+    ToTheirOwners,
+    /// All end at once.
+    Nobody,
 }
 
 /// What decides how a scheduler works.
@@ -210,7 +220,7 @@ impl Scheduler {
             stacks: setup.stacks,
             sweeper: Sweeper::default(),
             exit: Cell::new(None),
-            leaving: Cell::new(false),
+            leaving: Cell::new(Leaving::No),
             signalled: Cell::new(false),
             selfishness: Cell::new(setup.selfishness),
             max_coroutines: setup.max_coroutines,
@@ -259,7 +269,12 @@ impl Scheduler {
     pub(crate) fn start(&self, record: &Rc<Record>) {
         self.make_ready(record, Outcome::Woken);
         // Nobody is left to end it later.
-        if self.leaving.get() && record.family.is_none() {
+        let is_cancelled = match self.leaving.get() {
+            Leaving::No => false,
+            Leaving::ToTheirOwners => record.family.is_none(),
+            Leaving::Nobody => true,
+        };
+        if is_cancelled {
             cancel::cancel_coroutine(record);
         }
     }
@@ -459,7 +474,9 @@ impl Scheduler {
 
     /// Ends a coroutine: tells whoever waits for it, and forgets it.
     fn finish(&self, record: Rc<Record>) {
-        record.state.set(State::Done);
+        if record.state.replace(State::Done) == State::Done {
+            panics::abort("a coroutine ended twice");
+        }
         self.forget(&record);
         // What the hook saw of panics that the coroutine caught itself.
         self.take_panic_details(record.id());

@@ -25,6 +25,7 @@ use std::thread;
 use crate::cancel::{self, Frame, Kind};
 use crate::family::Family;
 use crate::panics::{self, Panic};
+use crate::park;
 use crate::scheduler;
 use crate::spawn::{Builder, Coroutine, FamilyRef, JoinError, JoinHandle};
 
@@ -79,6 +80,8 @@ where
     refuse_while_unwinding();
     let record = scheduler::expect_coroutine("scope").current_record();
     cancel::checkpoint(&record);
+    // Its end must be able to wait, whatever happens until then.
+    park::refuse_inside_a_hook(&record);
     let frame = Frame::enter(&record, Kind::Limit);
     let family = Rc::new(Family::of_scope(frame.clone()));
     let scope = Scope { family: family.clone(), scope: PhantomData, env: PhantomData };
@@ -118,21 +121,15 @@ struct Outwaits<'a>(&'a Family);
 impl Drop for Outwaits<'_> {
     fn drop(&mut self) {
         if self.0.alive() > 0 {
-            abort_with("scope: the runtime failed while children still borrowed from their parent");
+            panics::abort("scope: the runtime failed while children still borrowed from their parent");
         }
     }
 }
 
 fn refuse_while_unwinding() {
     if thread::panicking() {
-        abort_with("scope: called while the coroutine unwinds, when it could not wait for its children");
+        panics::abort("scope: called while the coroutine unwinds, when it could not wait for its children");
     }
-}
-
-/// Says why on stderr and aborts, as a panic in a destructor does.
-fn abort_with(sentence: &str) -> ! {
-    panics::print_stderr(sentence);
-    std::process::abort()
 }
 
 /// Spawns children that may borrow what outlives the scope; made by [`scope`].

@@ -34,6 +34,7 @@ fn give_way(queue: Queue) {
         Some(_) if thread::panicking() => Step::Stay,
         Some(record) if record.interrupted.get() => Step::Unwind,
         Some(record) => {
+            park::refuse_inside_a_hook(record);
             record.state.set(State::Ready);
             record.queue.set(queue);
             Step::Leave

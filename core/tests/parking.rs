@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use grapeshot_core::test::{self, Log};
 use grapeshot_core::{
-    JoinError, Reason, State, UnparkError, Unparked, Unparker, Withdrawal, current, now, park, sleep, spawn, stats,
-    yield_now,
+    JoinError, Reason, State, UnparkError, Unparked, Unparker, Withdrawal, current, now, park, scope, shield, sleep,
+    spawn, stats, yield_now,
 };
 
 use self::support::{Bell, Note};
@@ -311,5 +311,77 @@ fn a_joiner_that_is_cancelled_leaves_the_joined_alone() {
         assert!(matches!(joiner.join(), Err(JoinError::Cancelled)));
         other.join().unwrap().unwrap();
         assert_eq!(joined.join().unwrap(), 7);
+    });
+}
+
+/// What a hook that waits is refused with.
+fn refusal_of(hook: impl FnOnce(Unparker) + 'static) -> String {
+    let handle = spawn(move || {
+        let _ = park(Reason::Other("nothing"), None, hook, || Withdrawal::Withdrawn);
+    });
+    match handle.join() {
+        Err(JoinError::Panicked(panic)) => panic.message().to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A coroutine queued twice would end twice, and its scope would return while a child still lives.
+#[test]
+fn a_hook_that_arms_a_wait_must_not_wait_itself() {
+    test::run(|| {
+        let refused = "a wait inside the hook that arms another: the hook of park must not wait";
+        assert_eq!(refusal_of(|_| yield_now()), refused);
+        assert_eq!(refusal_of(|_| sleep(SECOND)), refused);
+        assert_eq!(refusal_of(|_| scope(|_| ())), refused);
+        assert_eq!(refusal_of(|_| spawn(|| ()).join().unwrap()), refused);
+        assert_eq!(
+            refusal_of(|unparker| {
+                unparker.unpark().unwrap();
+                yield_now();
+            }),
+            refused
+        );
+        yield_now();
+    });
+}
+
+#[test]
+fn a_hook_that_catches_its_own_cancellation_does_not_queue_its_coroutine_twice() {
+    test::run(|| {
+        let handle = spawn(|| {
+            let hook = |_: Unparker| {
+                current().cancel();
+                for _ in 0..3 {
+                    assert!(panic::catch_unwind(yield_now).is_err());
+                }
+            };
+            let _ = park(Reason::Other("nothing"), None, hook, || Withdrawal::Withdrawn);
+        });
+        assert!(matches!(handle.join(), Err(JoinError::Cancelled)));
+    });
+}
+
+#[test]
+fn a_scope_outwaits_a_child_whose_hook_waits() {
+    test::run(|| {
+        let ended = panic::catch_unwind(|| {
+            let shot = Cell::new(0);
+            scope(|scope| {
+                let shot = &shot;
+                scope.spawn(move || {
+                    let _ = shield(None, || sleep(SECOND));
+                    shot.set(shot.get() + 1);
+                });
+                scope.spawn(|| {
+                    let hook = |unparker: Unparker| {
+                        unparker.unpark().unwrap();
+                        yield_now();
+                    };
+                    let _ = park(Reason::Other("nothing"), None, hook, || Withdrawal::Withdrawn);
+                });
+            });
+        });
+        assert!(ended.is_err());
+        assert_eq!(stats().coroutines, 1);
     });
 }
