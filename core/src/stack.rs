@@ -123,13 +123,26 @@ impl Stack {
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> NonZeroUsize {
-        mapped_address(self.extent().base)
+        let base = self.extent().base;
+        mapped_address(base - stagger(base))
     }
 
     #[inline]
     fn limit(&self) -> NonZeroUsize {
         mapped_address(self.extent().limit)
     }
+}
+
+/// How far below its slot's end a stack begins, in bytes; a multiple of the stack alignment.
+///
+/// Slots begin at multiples of a page, so without this the few lines that each suspended coroutine is resumed from
+/// would all fall into the same sets of the caches, which index by the offset in a page. The steps stay within the
+/// half of a page that a shallow coroutine does not need.
+#[inline]
+fn stagger(base: usize) -> usize {
+    const STEPS: usize = 32;
+    const CACHE_LINE: usize = 64;
+    (base / SLOT_SIZES[0] / 2 % STEPS) * CACHE_LINE
 }
 
 /// Where a stack lies, as addresses: `limit..limit + GUARD_SIZE` is the guard, the rest up to
