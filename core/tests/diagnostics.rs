@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::Duration;
@@ -214,7 +215,8 @@ fn a_message_of_several_lines_is_reported_in_one() {
 fn a_trace_has_a_dozen_frames_at_most() {
     #[inline(never)]
     fn recurse(depth: u32) -> u32 {
-        if depth == 0 { panic!("powder wet") } else { recurse(depth - 1) + 1 }
+        // Else the optimiser makes a loop of it.
+        if depth == 0 { panic!("powder wet") } else { black_box(recurse(black_box(depth - 1))) + 1 }
     }
     test::run(|| {
         let Err(JoinError::Panicked(panic)) = spawn(|| recurse(40)).join() else { panic!("it did not panic") };
