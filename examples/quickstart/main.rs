@@ -75,7 +75,7 @@ fn bind_anywhere() -> io::Result<Server> {
 }
 
 fn bind(address: SocketAddr) -> io::Result<Server> {
-    Server::bind(address).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    Server::bind(address)
 }
 
 fn serve(server: Server) -> io::Result<()> {

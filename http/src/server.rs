@@ -79,9 +79,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`TcpListener::bind`].
+    /// As [`TcpListener::bind`], with the addresses in the text.
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
-        TcpListener::bind(addresses).map(Server::from_listener)
+        let addresses = addresses.to_socket_addrs()?;
+        let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| {
+            let all = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            io::Error::new(error.kind(), format!("cannot listen on {all}: {error}"))
+        })?;
+        Ok(Server::from_listener(listener))
     }
 
     /// Serves a listener made elsewhere.
