@@ -19,7 +19,8 @@ fn an_address_in_use_is_named_in_the_error() {
 
 #[test]
 fn a_name_instead_of_an_address_is_refused() {
-    let error = Server::bind("localhost:80").unwrap_err();
+    let name = "localhost:0";
+    let error = Server::bind(name).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("localhost:80"), "{error}");
+    assert!(error.to_string().contains(name), "{error}");
 }
