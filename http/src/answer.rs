@@ -33,6 +33,7 @@ pub(crate) enum Next {
 }
 
 /// Runs code of the handler's; `None` when it panics, which is reported.
+#[inline]
 pub(crate) fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
     match panic::catch_unwind(AssertUnwindSafe(f)) {
         Ok(value) => Some(value),
@@ -70,6 +71,7 @@ impl Answered {
 }
 
 /// Sends the handler's response, `None` if it panicked, or what has to be sent instead.
+#[inline]
 pub(crate) fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
     let failure = failure_of_handler(request, response.as_ref());
     match request.reply.progress {
@@ -85,15 +87,21 @@ pub(crate) fn answer(request: &mut Request<'_>, response: Option<Response>) -> A
             }
         }
     }
-    if let Some(answered) = refuse_body(request) {
+    if request.body.failure().is_some()
+        && let Some(answered) = refuse_body(request)
+    {
         return answered;
     }
-    let Some(response) = response else { return write_failure(request, PANICKED.to_owned()) };
-    let answered = fit_response(request, response);
-    Answered { problem: answered.problem.or(failure), ..answered }
+    let Some(mut response) = response else { return write_failure(request, PANICKED.to_owned()) };
+    let mut answered = fit_response(request, &mut response);
+    if failure.is_some() {
+        answered.problem = failure;
+    }
+    answered
 }
 
 /// What went wrong in the handler; the operator is told, unless it is the peer's doing.
+#[inline]
 fn failure_of_handler(request: &Request<'_>, response: Option<&Response>) -> Option<String> {
     let Some(response) = response else { return Some(PANICKED.to_owned()) };
     let failure = response.failure.as_ref()?.to_string();
@@ -103,8 +111,9 @@ fn failure_of_handler(request: &Request<'_>, response: Option<&Response>) -> Opt
     Some(failure)
 }
 
-fn fit_response(request: &mut Request<'_>, response: Response) -> Answered {
-    if let Some(why) = misfit(request, &response) {
+#[inline]
+fn fit_response(request: &mut Request<'_>, response: &mut Response) -> Answered {
+    if let Some(why) = misfit(request, response) {
         return write_failure(request, print_failure(why));
     }
     // The new protocol begins where the request ends, its body included (RFC 9110 section 7.8).
@@ -116,6 +125,7 @@ fn fit_response(request: &mut Request<'_>, response: Response) -> Answered {
 }
 
 /// Answers for a body that cannot be read, whatever the handler says.
+#[cold]
 fn refuse_body(request: &mut Request<'_>) -> Option<Answered> {
     let (status, why) = request.body.failure()?;
     let why = why.to_owned();
@@ -126,6 +136,7 @@ fn refuse_body(request: &mut Request<'_>) -> Option<Answered> {
 }
 
 /// Why a response cannot be the answer to a request.
+#[inline]
 fn misfit(request: &Request<'_>, response: &Response) -> Option<String> {
     let status = response.status;
     match &response.body {
@@ -139,22 +150,28 @@ fn misfit(request: &Request<'_>, response: &Response) -> Option<String> {
 }
 
 fn write_refusal(request: &mut Request<'_>, refusal: Refusal) -> Answered {
-    let answered = write_response(request, refusal.response(), false);
+    let answered = write_response(request, &mut refusal.response(), false);
     Answered { problem: Some(refusal.why), next: Next::CloseGently, ..answered }
 }
 
-fn write_response(request: &mut Request<'_>, mut response: Response, keep_alive: bool) -> Answered {
-    let begun = match begin_response(request, &response, keep_alive) {
+#[inline]
+fn write_response(request: &mut Request<'_>, response: &mut Response, keep_alive: bool) -> Answered {
+    let begun = match begin_response(request, response, keep_alive) {
         Ok(begun) => begun,
         Err(error) => return write_failure(request, print_failure(error.to_string())),
     };
     let reply = &mut request.reply;
-    let (stream, output, body) = (reply.stream, &mut *reply.output, &mut response.body);
-    let sent = contained(|| writer::send_body(stream, output, body, begun.plan.framing, &mut reply.sent));
+    let (stream, output, framing) = (reply.stream, &mut *reply.output, begun.plan.framing);
+    let sent = match &mut response.body {
+        ResponseBody::Reader { reader, .. } => {
+            contained(|| writer::send_reader(stream, output, reader, framing, &mut reply.sent))
+        }
+        body => Some(writer::send_bytes(stream, output, body.bytes(), framing, &mut reply.sent)),
+    };
     match sent {
         Some(Ok(())) => {
-            let next = match response.body {
-                ResponseBody::Upgrade(then) => Next::Leave(then),
+            let next = match &response.body {
+                ResponseBody::Upgrade(_) => leave(response),
                 _ => after(request, begun),
             };
             Answered { status: begun.status, problem: None, next }
@@ -165,6 +182,7 @@ fn write_response(request: &mut Request<'_>, mut response: Response, keep_alive:
     }
 }
 
+#[inline]
 fn begin_response(request: &mut Request<'_>, response: &Response, keep_alive: bool) -> Result<Begun, ResponseError> {
     let reply = &mut request.reply;
     let mark = reply.output.mark();
@@ -185,7 +203,7 @@ fn unsend(request: &mut Request<'_>, begun: Begun, why: String) -> Answered {
 
 /// Answers 500 for the handler.
 fn write_failure(request: &mut Request<'_>, why: String) -> Answered {
-    let answered = write_response(request, Refusal::internal().response(), false);
+    let answered = write_response(request, &mut Refusal::internal().response(), false);
     Answered { problem: Some(why), ..answered }
 }
 
@@ -211,6 +229,15 @@ pub(crate) fn response_head<'a>(
     }
 }
 
+#[cold]
+fn leave(response: &mut Response) -> Next {
+    match std::mem::replace(&mut response.body, ResponseBody::Sent) {
+        ResponseBody::Upgrade(then) => Next::Leave(then),
+        _ => Next::Close,
+    }
+}
+
+#[inline]
 fn after(request: &Request<'_>, begun: Begun) -> Next {
     // What follows a 2xx to CONNECT is not HTTP (RFC 9110 section 9.3.6), and there is nobody to tunnel it to.
     let is_tunnel = request.reply.to.method == MethodKind::Connect && begun.status.is_success();

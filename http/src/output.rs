@@ -57,6 +57,7 @@ impl Output {
     }
 
     /// Adds bytes; writes when many wait, and copies no large ones.
+    #[inline]
     pub(crate) fn send(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() > COPIED {
             return self.write_with(stream, bytes);

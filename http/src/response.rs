@@ -112,7 +112,7 @@ impl Response {
             std::borrow::Cow::Borrowed(text) => ResponseBody::Static(text.as_bytes()),
             std::borrow::Cow::Owned(text) => ResponseBody::Bytes(text.into_bytes()),
         };
-        Response { content_type: Some(content_type), body, ..Response::new(StatusCode::OK) }
+        Response { status: StatusCode::OK, content_type: Some(content_type), headers: Vec::new(), body, failure: None }
     }
 
     /// Sets the status.
@@ -198,6 +198,17 @@ impl Response {
             ResponseBody::Static(bytes) => BodyLength::Known(bytes.len() as u64),
             ResponseBody::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
             ResponseBody::Reader { length, .. } => length.map_or(BodyLength::Unknown, BodyLength::Known),
+        }
+    }
+}
+
+impl ResponseBody {
+    /// The bytes of a body that is there as a whole; the other kinds have none.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            ResponseBody::Static(bytes) => bytes,
+            ResponseBody::Bytes(bytes) => bytes,
+            ResponseBody::Empty | ResponseBody::Reader { .. } | ResponseBody::Sent | ResponseBody::Upgrade(_) => &[],
         }
     }
 }

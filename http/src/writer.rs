@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::output::{Mark, Output};
 use crate::proto::{ChunkEncoder, ResponseFraming, ResponsePlan};
-use crate::response::{Response, ResponseBody};
+use crate::response::Response;
 
 /// How much of a stream is gathered into one chunk.
 const CHUNK: usize = 8 << 10;
@@ -22,29 +22,34 @@ pub(crate) enum SendError {
     Reader(io::Error),
 }
 
-/// Sends a whole body after a head that has been gathered. The kinds that are no bytes send nothing.
-pub(crate) fn send_body(
+/// Sends a whole body after a head that has been gathered.
+pub(crate) fn send_bytes(
     stream: &TcpStream,
     output: &mut Output,
-    body: &mut ResponseBody,
+    bytes: &[u8],
     framing: ResponseFraming,
     sent: &mut u64,
 ) -> Result<(), SendError> {
-    let bytes = match (framing, body) {
-        (ResponseFraming::None, _) => return Ok(()),
-        (_, ResponseBody::Empty | ResponseBody::Sent | ResponseBody::Upgrade(_)) => return Ok(()),
-        (_, ResponseBody::Reader { reader, .. }) => {
-            return send_reader(FramedWriter::new(stream, output, framing, sent), reader);
-        }
-        (_, ResponseBody::Static(bytes)) => *bytes,
-        (_, ResponseBody::Bytes(bytes)) => &bytes[..],
-    };
+    if framing == ResponseFraming::None || bytes.is_empty() {
+        return Ok(());
+    }
     output.send(stream, bytes).map_err(SendError::Connection)?;
     *sent = bytes.len() as u64;
     Ok(())
 }
 
-fn send_reader(mut writer: FramedWriter<'_>, reader: &mut dyn Read) -> Result<(), SendError> {
+/// Sends a body as its reader gives it.
+pub(crate) fn send_reader(
+    stream: &TcpStream,
+    output: &mut Output,
+    reader: &mut dyn Read,
+    framing: ResponseFraming,
+    sent: &mut u64,
+) -> Result<(), SendError> {
+    if framing == ResponseFraming::None {
+        return Ok(());
+    }
+    let mut writer = FramedWriter::new(stream, output, framing, sent);
     let mut block = [0; CHUNK];
     loop {
         let room = writer.room().min(block.len() as u64);
