@@ -7,6 +7,7 @@
 //!      └─ a body that could not be read ─► 400, 408, 413, 431
 //! ```
 
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
@@ -45,80 +46,85 @@ pub(crate) fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// A response that has been written, as far as it could be.
-pub(crate) struct Answered {
-    status: StatusCode,
-    problem: Option<String>,
-    pub(crate) next: Next,
+/// What became of a request, for the log.
+pub(crate) struct Outcome {
+    pub(crate) status: StatusCode,
+    /// Why the request was refused, or the response replaced or broken off, if it was; the first reason counts.
+    pub(crate) problem: Option<String>,
 }
 
-impl Answered {
-    fn broken(status: StatusCode, problem: String) -> Answered {
-        Answered { status, problem: Some(problem), next: Next::Close }
+impl Outcome {
+    fn note(&mut self, problem: String) {
+        self.problem.get_or_insert(problem);
     }
+}
 
-    pub(crate) fn log_entry<'a>(&'a self, request: &Request<'a>, began: Instant) -> LogEntry<'a> {
-        let (method, target, version) = (request.method(), request.target(), request.version());
-        LogEntry {
-            peer: request.peer,
-            request: Some(RequestLine { method, target, version }),
-            status: self.status,
-            body_bytes: request.reply.sent,
-            elapsed: began.elapsed(),
-            problem: self.problem.as_deref(),
-        }
+pub(crate) fn log_entry<'a>(request: &'a Request<'_>, began: Instant) -> LogEntry<'a> {
+    let (method, target, version) = (request.method(), request.target(), request.version());
+    LogEntry {
+        peer: request.peer,
+        request: Some(RequestLine { method, target, version }),
+        status: request.reply.outcome.status,
+        body_bytes: request.reply.sent,
+        elapsed: began.elapsed(),
+        problem: request.reply.outcome.problem.as_deref(),
     }
 }
 
 /// Sends the handler's response, `None` if it panicked, or what has to be sent instead.
+///
+/// The response stays where the handler put it: a copy of one that has just been written word by word stalls the
+/// processor for longer than the rest of a small answer takes.
 #[inline]
-pub(crate) fn answer(request: &mut Request<'_>, response: Option<Response>) -> Answered {
-    let failure = failure_of_handler(request, response.as_ref());
+pub(crate) fn answer(request: &mut Request<'_>, response: &mut Option<Response>) -> Next {
+    match response {
+        None => request.reply.outcome.note(PANICKED.to_owned()),
+        Some(Response { failure: Some(failure), .. }) => note_failure(request, failure),
+        Some(_) => {}
+    }
     match request.reply.progress {
         Progress::NotStarted => {}
         Progress::Finished(begun) => {
-            let next = if response.is_some() { after(request, begun) } else { Next::CloseGently };
-            return Answered { status: begun.status, problem: failure, next };
+            request.reply.outcome.status = begun.status;
+            return if response.is_some() { after(request, begun) } else { Next::CloseGently };
         }
         Progress::Streaming(begun) => {
             if !request.reply.output.take_back(begun.mark) {
-                let problem = failure.unwrap_or_else(|| "the handler did not finish the response".to_owned());
-                return Answered::broken(begun.status, problem);
+                return break_off(request, begun.status, "the handler did not finish the response".to_owned());
             }
         }
     }
-    if request.body.failure().is_some()
-        && let Some(answered) = refuse_body(request)
-    {
-        return answered;
+    if request.body.failure().is_some() {
+        return refuse_body(request);
     }
-    let Some(mut response) = response else { return write_failure(request, PANICKED.to_owned()) };
-    let mut answered = fit_response(request, &mut response);
-    if failure.is_some() {
-        answered.problem = failure;
+    match response {
+        Some(response) => fit_response(request, response),
+        None => write_failure(request, PANICKED.to_owned()),
     }
-    answered
 }
 
-/// What went wrong in the handler; the operator is told, unless it is the peer's doing.
-#[inline]
-fn failure_of_handler(request: &Request<'_>, response: Option<&Response>) -> Option<String> {
-    let Some(response) = response else { return Some(PANICKED.to_owned()) };
-    let failure = response.failure.as_ref()?.to_string();
+/// Notes what went wrong in the handler; the operator is told, unless it is the peer's doing.
+#[cold]
+fn note_failure(request: &mut Request<'_>, failure: &io::Error) {
+    let failure = failure.to_string();
     if request.body.failure().is_none() && !request.reply.output.is_broken() {
         print_stderr(&format!("http: the handler of {} {} failed: {failure}", request.method(), request.path()));
     }
-    Some(failure)
+    request.reply.outcome.note(failure);
 }
 
 #[inline]
-fn fit_response(request: &mut Request<'_>, response: &mut Response) -> Answered {
+fn fit_response(request: &mut Request<'_>, response: &mut Response) -> Next {
     if let Some(why) = misfit(request, response) {
         return write_failure(request, print_failure(why));
     }
     // The new protocol begins where the request ends, its body included (RFC 9110 section 7.8).
     if matches!(response.body, ResponseBody::Upgrade(_)) && !discard_body(request) {
-        return refuse_body(request).unwrap_or_else(|| write_refusal(request, Refusal::of_unread_body(request)));
+        return if request.body.failure().is_some() {
+            refuse_body(request)
+        } else {
+            write_refusal(request, Refusal::of_unread_body(request))
+        };
     }
     let keep_alive = request.reply.keep_alive && !request.body.is_uninvited();
     write_response(request, response, keep_alive)
@@ -126,13 +132,26 @@ fn fit_response(request: &mut Request<'_>, response: &mut Response) -> Answered 
 
 /// Answers for a body that cannot be read, whatever the handler says.
 #[cold]
-fn refuse_body(request: &mut Request<'_>) -> Option<Answered> {
-    let (status, why) = request.body.failure()?;
-    let why = why.to_owned();
-    Some(match status {
-        Some(status) => write_refusal(request, Refusal { status, why }),
-        None => Answered::broken(StatusCode::BAD_REQUEST, why),
-    })
+fn refuse_body(request: &mut Request<'_>) -> Next {
+    match request.body.failure() {
+        Some((Some(status), why)) => {
+            let refusal = Refusal { status, why: why.to_owned() };
+            write_refusal(request, refusal)
+        }
+        Some((None, why)) => {
+            let why = why.to_owned();
+            break_off(request, StatusCode::BAD_REQUEST, why)
+        }
+        None => Next::Close,
+    }
+}
+
+/// Ends a connection on which nothing more can be said.
+#[cold]
+fn break_off(request: &mut Request<'_>, status: StatusCode, problem: String) -> Next {
+    request.reply.outcome.status = status;
+    request.reply.outcome.note(problem);
+    Next::Close
 }
 
 /// Why a response cannot be the answer to a request.
@@ -149,13 +168,16 @@ fn misfit(request: &Request<'_>, response: &Response) -> Option<String> {
     }
 }
 
-fn write_refusal(request: &mut Request<'_>, refusal: Refusal) -> Answered {
-    let answered = write_response(request, &mut refusal.response(), false);
-    Answered { problem: Some(refusal.why), next: Next::CloseGently, ..answered }
+#[cold]
+fn write_refusal(request: &mut Request<'_>, refusal: Refusal) -> Next {
+    let mut response = refusal.response();
+    request.reply.outcome.problem = Some(refusal.why);
+    write_response(request, &mut response, false);
+    Next::CloseGently
 }
 
 #[inline]
-fn write_response(request: &mut Request<'_>, response: &mut Response, keep_alive: bool) -> Answered {
+fn write_response(request: &mut Request<'_>, response: &mut Response, keep_alive: bool) -> Next {
     let begun = match begin_response(request, response, keep_alive) {
         Ok(begun) => begun,
         Err(error) => return write_failure(request, print_failure(error.to_string())),
@@ -163,20 +185,18 @@ fn write_response(request: &mut Request<'_>, response: &mut Response, keep_alive
     let reply = &mut request.reply;
     let (stream, output, framing) = (reply.stream, &mut *reply.output, begun.plan.framing);
     let sent = match &mut response.body {
-        ResponseBody::Reader { reader, .. } => {
-            contained(|| writer::send_reader(stream, output, reader, framing, &mut reply.sent))
+        ResponseBody::Reader(body) => {
+            contained(|| writer::send_reader(stream, output, &mut body.reader, framing, &mut reply.sent))
         }
         body => Some(writer::send_bytes(stream, output, body.bytes(), framing, &mut reply.sent)),
     };
+    reply.outcome.status = begun.status;
     match sent {
-        Some(Ok(())) => {
-            let next = match &response.body {
-                ResponseBody::Upgrade(_) => leave(response),
-                _ => after(request, begun),
-            };
-            Answered { status: begun.status, problem: None, next }
-        }
-        Some(Err(SendError::Connection(error))) => Answered::broken(begun.status, format!("response: {error}")),
+        Some(Ok(())) => match &response.body {
+            ResponseBody::Upgrade(_) => leave(response),
+            _ => after(request, begun),
+        },
+        Some(Err(SendError::Connection(error))) => break_off(request, begun.status, format!("response: {error}")),
         Some(Err(SendError::Reader(error))) => unsend(request, begun, print_failure(error.to_string())),
         None => unsend(request, begun, "the reader of the response body panicked".to_owned()),
     }
@@ -187,24 +207,27 @@ fn begin_response(request: &mut Request<'_>, response: &Response, keep_alive: bo
     let reply = &mut request.reply;
     let mark = reply.output.mark();
     reply.sent = 0;
-    let date = reply.shared.date();
-    let head = ResponseHead { date: Some(&date), ..response_head(reply.shared, response, reply.to, keep_alive) };
-    let plan = head.encode(response.header_lines(), reply.output.gathered())?;
+    let standing = reply.shared.standing();
+    let head =
+        ResponseHead { standing: Some(&standing), ..response_head(reply.shared, response, reply.to, keep_alive) };
+    let plan = head.encode(response.headers(), reply.output.gathered())?;
     Ok(Begun { status: response.status, plan, mark })
 }
 
 /// Answers 500 instead of a response whose body failed, if nothing of it is out.
-fn unsend(request: &mut Request<'_>, begun: Begun, why: String) -> Answered {
+#[cold]
+fn unsend(request: &mut Request<'_>, begun: Begun, why: String) -> Next {
     if request.reply.output.take_back(begun.mark) {
         return write_failure(request, why);
     }
-    Answered::broken(begun.status, why)
+    break_off(request, begun.status, why)
 }
 
 /// Answers 500 for the handler.
-fn write_failure(request: &mut Request<'_>, why: String) -> Answered {
-    let answered = write_response(request, &mut Refusal::internal().response(), false);
-    Answered { problem: Some(why), ..answered }
+#[cold]
+fn write_failure(request: &mut Request<'_>, why: String) -> Next {
+    request.reply.outcome.note(why);
+    write_response(request, &mut Refusal::internal().response(), false)
 }
 
 /// Tells the operator why a response cannot be sent, and the log.
@@ -214,8 +237,8 @@ fn print_failure(why: String) -> String {
 }
 
 pub(crate) fn response_head<'a>(
-    shared: &'a Shared,
-    response: &Response,
+    shared: &Shared,
+    response: &'a Response,
     to: ReplyTo,
     keep_alive: bool,
 ) -> ResponseHead<'a> {
@@ -224,8 +247,8 @@ pub(crate) fn response_head<'a>(
         reply_to: to,
         body: response.body_length(),
         keep_alive: keep_alive && !shared.is_draining(),
-        date: None,
-        server: shared.server_name(),
+        prepared: response.content_type.map_or(&[], |content_type| content_type.line),
+        standing: None,
     }
 }
 

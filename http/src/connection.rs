@@ -28,7 +28,7 @@ use grapeshot_core::{Direction, Hibernation, Turn, Unparked, now};
 use grapeshot_net::{TcpStream, WaitLimit};
 use http::StatusCode;
 
-use crate::answer::{Next, answer, contained, finish_body, response_head};
+use crate::answer::{Next, Outcome, answer, contained, finish_body, log_entry, response_head};
 use crate::body::Body;
 use crate::buffer::Buffer;
 use crate::log::LogEntry;
@@ -247,17 +247,20 @@ impl Connection {
                 keep_alive: head.keep_alive() && self.served < self.shared.limits.requests_per_connection,
                 progress: Progress::NotStarted,
                 sent: 0,
+                outcome: Outcome { status: StatusCode::OK, problem: None },
             },
             uri: OnceCell::new(),
             headers: OnceCell::new(),
         };
-        let response = contained(|| self.shared.handler.handle(&mut request));
-        let mut answered = answer(&mut request, response);
-        if let Some(entry) = began.map(|began| answered.log_entry(&request, began)) {
-            self.log(&entry);
+        let mut response = None;
+        contained(|| (self.shared.handler)(&mut request, &mut response));
+        let mut next = answer(&mut request, &mut response);
+        drop(response);
+        if let Some(began) = began {
+            self.log(&log_entry(&request, began));
         }
-        if matches!(answered.next, Next::Request) && !request.body.is_finished() {
-            answered.next = finish_body(&mut request);
+        if matches!(next, Next::Request) && !request.body.is_finished() {
+            next = finish_body(&mut request);
         }
         let used = len + leftover.len() - request.body.unused_leftover();
         if used == unread.len() && !more.is_empty() {
@@ -269,7 +272,7 @@ impl Connection {
         if output.len() >= GATHERED && output.flush(&self.stream).is_err() {
             return Next::Close;
         }
-        match answered.next {
+        match next {
             Next::Leave(_) if output.flush(&self.stream).is_err() => Next::Close,
             next => next,
         }
@@ -279,17 +282,17 @@ impl Connection {
     fn refuse(&self, buffers: &mut Buffers, refusal: &Refusal) -> Next {
         let response = refusal.response();
         let head = response_head(&self.shared, &response, ReplyTo::UNPARSED, false);
-        let date = self.shared.date();
-        let head = ResponseHead { date: Some(&date), ..head };
+        let standing = self.shared.standing();
+        let head = ResponseHead { standing: Some(&standing), ..head };
         let mut bytes = 0;
         let output = buffers.output.gathered();
-        if head.encode(response.header_lines(), output).is_ok()
+        if head.encode(response.headers(), output).is_ok()
             && let ResponseBody::Bytes(body) = &response.body
         {
             output.extend_from_slice(body);
             bytes = body.len() as u64;
         }
-        drop(date);
+        drop(standing);
         self.log(&LogEntry {
             peer: self.peer,
             request: None,

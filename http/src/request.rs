@@ -9,6 +9,7 @@ use grapeshot_net::TcpStream;
 use http::header::HeaderValue;
 use http::{HeaderMap, Method, Uri, Version};
 
+use crate::answer::{Outcome, response_head};
 use crate::body::Body;
 use crate::output::Output;
 use crate::proto::{BodyLength, HeadView, ReplyTo, ResponseHead};
@@ -39,6 +40,7 @@ pub(crate) struct Reply<'c> {
     pub(crate) progress: Progress,
     /// How much of the body has been handed to the connection.
     pub(crate) sent: u64,
+    pub(crate) outcome: Outcome,
 }
 
 impl<'c> Request<'c> {
@@ -160,19 +162,13 @@ impl<'c> Request<'c> {
         }
         self.body.invite()?;
         let reply = &mut self.reply;
-        let date = reply.shared.date();
-        let head = ResponseHead {
-            status: response.status,
-            reply_to: reply.to,
-            body: BodyLength::Unknown,
-            keep_alive: reply.keep_alive && !reply.shared.is_draining(),
-            date: Some(&date),
-            server: reply.shared.server_name(),
-        };
+        let standing = reply.shared.standing();
+        let head = response_head(reply.shared, &response, reply.to, reply.keep_alive);
+        let head = ResponseHead { body: BodyLength::Unknown, standing: Some(&standing), ..head };
         let mark = reply.output.mark();
-        let encoded = head.encode(response.header_lines(), reply.output.gathered());
+        let encoded = head.encode(response.headers(), reply.output.gathered());
         let plan = encoded.map_err(|error| misuse(&error.to_string()))?;
-        drop(date);
+        drop(standing);
         let begun = Begun { status: response.status, plan, mark };
         reply.progress = Progress::Streaming(begun);
         let framed = FramedWriter::new(reply.stream, reply.output, plan.framing, &mut reply.sent);

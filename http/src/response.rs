@@ -27,27 +27,48 @@ use crate::proto::BodyLength;
 #[must_use = "a response is sent when the handler returns it"]
 pub struct Response {
     pub(crate) status: StatusCode,
-    /// Kept apart, so that the commonest header costs no allocation.
-    pub(crate) content_type: Option<HeaderValue>,
+    /// Kept apart, so that the commonest header costs no allocation; one that is given stands among the headers.
+    pub(crate) content_type: Option<&'static ContentType>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: ResponseBody,
     /// Why the handler failed, for the operator.
     pub(crate) failure: Option<io::Error>,
 }
 
+/// A content type that the crate itself sets.
+#[derive(Debug)]
+pub(crate) struct ContentType {
+    value: HeaderValue,
+    /// The whole header line, with its line end.
+    pub(crate) line: &'static [u8],
+}
+
+static PLAIN: ContentType = ContentType {
+    value: HeaderValue::from_static("text/plain; charset=utf-8"),
+    line: b"content-type: text/plain; charset=utf-8\r\n",
+};
+
+static HTML: ContentType = ContentType {
+    value: HeaderValue::from_static("text/html; charset=utf-8"),
+    line: b"content-type: text/html; charset=utf-8\r\n",
+};
+
 /// Where the bytes of a body come from.
 pub(crate) enum ResponseBody {
     Empty,
     Static(&'static [u8]),
     Bytes(Vec<u8>),
-    Reader {
-        reader: Box<dyn Read>,
-        length: Option<u64>,
-    },
+    Reader(Box<BodyReader>),
     /// The handler has sent the response itself: see `Request::stream`.
     Sent,
     /// What becomes of the connection after a 101.
     Upgrade(Box<dyn FnOnce(Upgraded)>),
+}
+
+/// A body that is read while it is sent.
+pub(crate) struct BodyReader<R: ?Sized = dyn Read> {
+    pub(crate) length: Option<u64>,
+    pub(crate) reader: R,
 }
 
 /// A connection that has left HTTP.
@@ -67,12 +88,12 @@ impl Response {
 
     /// 200 with a body of plain text in UTF-8.
     pub fn text(text: impl Into<std::borrow::Cow<'static, str>>) -> Response {
-        Response::with_type(HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
+        Response::with_type(&PLAIN, text.into())
     }
 
     /// 200 with a body of HTML in UTF-8.
     pub fn html(html: impl Into<std::borrow::Cow<'static, str>>) -> Response {
-        Response::with_type(HeaderValue::from_static("text/html; charset=utf-8"), html.into())
+        Response::with_type(&HTML, html.into())
     }
 
     /// 200 with a body of bytes of no declared type.
@@ -87,7 +108,7 @@ impl Response {
     /// as nothing is out, and else breaks the connection off, so that the peer can tell
     /// (not one of HTTP/1.0 without a length).
     pub fn reader(reader: impl Read + 'static, length: Option<u64>) -> Response {
-        let body = ResponseBody::Reader { reader: Box::new(reader), length };
+        let body = ResponseBody::Reader(Box::new(BodyReader { length, reader }));
         Response { body, ..Response::new(StatusCode::OK) }
     }
 
@@ -107,7 +128,7 @@ impl Response {
         Response { body: ResponseBody::Sent, ..Response::new(StatusCode::OK) }
     }
 
-    fn with_type(content_type: HeaderValue, text: std::borrow::Cow<'static, str>) -> Response {
+    fn with_type(content_type: &'static ContentType, text: std::borrow::Cow<'static, str>) -> Response {
         let body = match text {
             std::borrow::Cow::Borrowed(text) => ResponseBody::Static(text.as_bytes()),
             std::borrow::Cow::Owned(text) => ResponseBody::Bytes(text.into_bytes()),
@@ -154,10 +175,10 @@ impl Response {
         let name = name.try_into().map_err(|_| InvalidHeader::Name)?;
         let value = value.try_into().map_err(|_| InvalidHeader::Value(name.clone()))?;
         if name == CONTENT_TYPE {
-            self.content_type = Some(value);
-        } else {
-            self.headers.push((name, value));
+            self.content_type = None;
+            self.headers.retain(|(given, _)| given != CONTENT_TYPE);
         }
+        self.headers.push((name, value));
         Ok(self)
     }
 
@@ -168,8 +189,8 @@ impl Response {
 
     /// The first header of this name that was given.
     pub fn header_value(&self, name: &str) -> Option<&HeaderValue> {
-        let content_type = self.content_type.as_ref().filter(|_| name.eq_ignore_ascii_case("content-type"));
-        content_type.or_else(|| {
+        let ours = self.content_type.filter(|_| name.eq_ignore_ascii_case("content-type"));
+        ours.map(|content_type| &content_type.value).or_else(|| {
             self.headers.iter().find(|(given, _)| given.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| value)
         })
     }
@@ -180,16 +201,15 @@ impl Response {
             map.append(name, value);
             map
         });
-        if let Some(content_type) = &self.content_type {
-            map.insert(CONTENT_TYPE, content_type.clone());
+        if let Some(content_type) = self.content_type {
+            map.insert(CONTENT_TYPE, content_type.value.clone());
         }
         map
     }
 
-    /// The headers as the encoder takes them.
-    pub(crate) fn header_lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let content_type = self.content_type.iter().map(|value| ("content-type", value.as_bytes()));
-        content_type.chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+    /// The headers given, as the encoder takes them.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.headers.iter().map(|(name, value)| (name, value))
     }
 
     pub(crate) fn body_length(&self) -> BodyLength {
@@ -197,7 +217,7 @@ impl Response {
             ResponseBody::Empty | ResponseBody::Sent | ResponseBody::Upgrade(_) => BodyLength::Known(0),
             ResponseBody::Static(bytes) => BodyLength::Known(bytes.len() as u64),
             ResponseBody::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
-            ResponseBody::Reader { length, .. } => length.map_or(BodyLength::Unknown, BodyLength::Known),
+            ResponseBody::Reader(body) => body.length.map_or(BodyLength::Unknown, BodyLength::Known),
         }
     }
 }
@@ -208,7 +228,7 @@ impl ResponseBody {
         match self {
             ResponseBody::Static(bytes) => bytes,
             ResponseBody::Bytes(bytes) => bytes,
-            ResponseBody::Empty | ResponseBody::Reader { .. } | ResponseBody::Sent | ResponseBody::Upgrade(_) => &[],
+            ResponseBody::Empty | ResponseBody::Reader(_) | ResponseBody::Sent | ResponseBody::Upgrade(_) => &[],
         }
     }
 }
@@ -219,7 +239,7 @@ impl fmt::Debug for ResponseBody {
             ResponseBody::Empty => f.write_str("Empty"),
             ResponseBody::Static(bytes) => write!(f, "Static({} bytes)", bytes.len()),
             ResponseBody::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            ResponseBody::Reader { length, .. } => write!(f, "Reader({length:?})"),
+            ResponseBody::Reader(body) => write!(f, "Reader({:?})", body.length),
             ResponseBody::Sent => f.write_str("Sent"),
             ResponseBody::Upgrade(_) => f.write_str("Upgrade"),
         }
@@ -247,3 +267,50 @@ impl fmt::Display for InvalidHeader {
 }
 
 impl std::error::Error for InvalidHeader {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, value: &[u8]) -> Result<Response, InvalidHeader> {
+        Response::new(StatusCode::OK).try_header(name, value)
+    }
+
+    /// SYL-10: header values are validated. A value with a line end would be two headers, or a response.
+    #[test]
+    fn a_value_with_a_control_byte_is_refused() {
+        for byte in (0..=0x1f_u8).chain([0x7f]).filter(|byte| *byte != b'\t') {
+            let value = [b"sixteen bytes and a ", &[byte][..], b" in the midst of it"].concat();
+            assert_eq!(
+                given("x", &value).unwrap_err(),
+                InvalidHeader::Value(HeaderName::from_static("x")),
+                "{byte:#04x}"
+            );
+        }
+        assert!(given("x", b"a\tb\x80\xff").is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_no_token_is_refused() {
+        for name in ["", "a b", "a:", "a\r\nb", "\u{e9}", "a\0"] {
+            assert_eq!(given(name, b"c").unwrap_err(), InvalidHeader::Name, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_content_type_the_last() {
+        let response = Response::html("").header("Content-Type", "text/x-a").header("content-type", "text/x-b");
+        assert_eq!(response.header_value("content-type").unwrap(), "text/x-b");
+        assert_eq!(response.to_header_map().get_all("content-type").iter().count(), 1);
+        assert!(response.content_type.is_none());
+        assert_eq!(response.headers.len(), 1);
+    }
+
+    #[test]
+    fn the_prepared_lines_say_what_the_values_say() {
+        for content_type in [&PLAIN, &HTML] {
+            let value = content_type.value.to_str().unwrap();
+            assert_eq!(content_type.line, format!("content-type: {value}\r\n").as_bytes());
+        }
+    }
+}

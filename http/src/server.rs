@@ -21,12 +21,15 @@ use grapeshot_core::{
     Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit, yield_slice,
 };
 use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
+use http::HeaderValue;
 
 use crate::Limits;
 use crate::connection::{Buffers, Connection, NEXT_REQUEST};
 use crate::handler::Handler;
 use crate::log::LogEntry;
-use crate::proto::DateCache;
+use crate::proto::StandingHeaders;
+use crate::request::Request;
+use crate::response::Response;
 
 /// How many sets of buffers are kept for connections that wake.
 const SPARE_BUFFERS: usize = 64;
@@ -65,7 +68,7 @@ const LARGEST_SPARE: usize = 64 << 10;
 pub struct Server {
     listener: TcpListener,
     limits: Limits,
-    name: Option<&'static str>,
+    name: Option<HeaderValue>,
     linger: Duration,
     log: Option<Log>,
     control: Rc<Control>,
@@ -95,7 +98,7 @@ impl Server {
         Server {
             listener,
             limits: Limits::default(),
-            name: Some("grapeshot"),
+            name: Some(HeaderValue::from_static("grapeshot")),
             linger: Duration::from_millis(200),
             log: None,
             ending: Ending(control.clone()),
@@ -115,9 +118,10 @@ impl Server {
     ///
     /// When it is no header value.
     pub fn name(mut self, name: Option<&'static str>) -> Server {
-        let is_value = |name| http::HeaderValue::from_str(name).is_ok();
-        assert!(name.is_none_or(is_value), "the server's name is no header value");
-        self.name = name;
+        self.name = name.map(|name| match HeaderValue::from_str(name) {
+            Ok(name) => name,
+            Err(_) => panic!("the server's name {name:?} is no header value"),
+        });
         self
     }
 
@@ -170,13 +174,12 @@ impl Server {
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let Server { listener, limits, name, linger, log, control, ending: _ending } = self;
         let shared = Rc::new(Shared {
-            handler: Box::new(handler),
+            handler: Box::new(move |request, response| *response = Some(handler.handle(request))),
             limits,
-            name,
             linger,
             log,
             draining: Cell::new(false),
-            date: RefCell::new(DateCache::new()),
+            standing: RefCell::new(StandingHeaders::new(name.as_ref())),
             date_expires: Cell::new(None),
             spare: RefCell::default(),
         });
@@ -317,15 +320,18 @@ impl fmt::Debug for ServerHandle {
     }
 }
 
+/// A handler, as connections call it.
+type Answerer = dyn Fn(&mut Request<'_>, &mut Option<Response>);
+
 /// What all connections of a server share.
 pub(crate) struct Shared {
-    pub(crate) handler: Box<dyn Handler>,
+    /// Puts the response where it is to stay: see [`answer`](crate::answer::answer).
+    pub(crate) handler: Box<Answerer>,
     pub(crate) limits: Limits,
     pub(crate) linger: Duration,
     pub(crate) log: Option<Log>,
-    name: Option<&'static str>,
     draining: Cell<bool>,
-    date: RefCell<DateCache>,
+    standing: RefCell<StandingHeaders>,
     date_expires: Cell<Option<Instant>>,
     #[expect(clippy::vec_box, reason = "they are handed over as they are, some hundred bytes each")]
     spare: RefCell<Vec<Box<Buffers>>>,
@@ -336,20 +342,16 @@ impl Shared {
         self.draining.get()
     }
 
-    pub(crate) fn server_name(&self) -> Option<&'static str> {
-        self.name
-    }
-
-    /// The `date` header, rendered anew when the second is over.
-    pub(crate) fn date(&self) -> Ref<'_, DateCache> {
+    /// The headers of every response; the date is rendered anew when the second is over.
+    pub(crate) fn standing(&self) -> Ref<'_, StandingHeaders> {
         let now = now();
         if self.date_expires.get().is_none_or(|expires| now >= expires) {
             let time = SystemTime::now();
             let into_second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-            self.date.borrow_mut().update(time);
+            self.standing.borrow_mut().update(time);
             self.date_expires.set(Some(now + Duration::from_nanos(u64::from(1_000_000_000 - into_second))));
         }
-        self.date.borrow()
+        self.standing.borrow()
     }
 
     pub(crate) fn take_buffers(&self) -> Box<Buffers> {

@@ -24,7 +24,7 @@
 //! The modules in reading order: `head` and `view` are what a request is; `parse` finds it, with
 //! `lines`, `target`, `framing` and `keep_alive` for what httparse leaves open and `diagnose` for
 //! what it refuses; `body`, `chunked` and `trailers` decode what follows; `response`,
-//! `chunk_encoder` and `date` write the answer; `error` is what can go wrong.
+//! `chunk_encoder` and `standing` write the answer; `error` is what can go wrong.
 
 mod head;
 mod view;
@@ -41,8 +41,8 @@ mod chunked;
 mod trailers;
 
 mod chunk_encoder;
-mod date;
 mod response;
+mod standing;
 
 mod classes;
 mod decimal;
@@ -55,11 +55,11 @@ mod tests;
 pub use self::body::BodyDecoder;
 pub use self::chunk_encoder::ChunkEncoder;
 pub use self::chunked::{ChunkedDecoder, Step};
-pub use self::date::DateCache;
 pub use self::error::{BodyError, HeadError, ResponseError, SyntaxFault, TargetFault};
 pub use self::framing::BodyFraming;
 pub use self::head::{MethodKind, RequestHead, Version};
 pub use self::parse::{HeadParser, Parsed};
 pub use self::response::{BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan};
+pub use self::standing::StandingHeaders;
 pub use self::target::TargetForm;
 pub use self::view::HeadView;

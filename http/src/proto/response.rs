@@ -28,13 +28,13 @@
 //! highest version it speaks.
 
 use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, SERVER, TRANSFER_ENCODING};
 
-use super::classes::{TOKEN, all};
-use super::date::DateCache;
 use super::decimal;
 use super::error::ResponseError;
 use super::head::{MethodKind, RequestHead, Version};
 use super::keep_alive::{ConnectionOptions, list_members};
+use super::standing::StandingHeaders;
 
 /// What a handler says about the length of the body it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +90,11 @@ pub struct ResponseHead<'a> {
     /// Whether we are willing to go on with the connection: [`RequestHead::keep_alive`] and not
     /// draining, say. That framing allows it is seen to here.
     pub keep_alive: bool,
-    /// The value of `date`. RFC 9110 section 6.6.1: a server with a clock MUST send it in 2xx, 3xx
+    /// Header lines in their final form, line ends included, that say nothing of framing; most often `content-type`.
+    pub prepared: &'a [u8],
+    /// The values of `date` and `server`. RFC 9110 section 6.6.1: a server with a clock MUST send `date` in 2xx, 3xx
     /// and 4xx; 1xx go out without.
-    pub date: Option<&'a DateCache>,
-    /// The value of `server`.
-    pub server: Option<&'a str>,
+    pub standing: Option<&'a StandingHeaders>,
 }
 
 /// What follows from a response head that was written.
@@ -116,15 +116,11 @@ impl ResponseHead<'_> {
     /// # Errors
     ///
     /// Any [`ResponseError`]; `out` is then as it was.
-    pub fn encode<N, V>(
+    pub fn encode<'h>(
         &self,
-        headers: impl IntoIterator<Item = (N, V)>,
+        headers: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
         out: &mut Vec<u8>,
-    ) -> Result<ResponsePlan, ResponseError>
-    where
-        N: AsRef<str>,
-        V: AsRef<[u8]>,
-    {
+    ) -> Result<ResponsePlan, ResponseError> {
         let start = out.len();
         let plan = self.try_encode(headers, out);
         if plan.is_err() {
@@ -133,20 +129,18 @@ impl ResponseHead<'_> {
         plan
     }
 
-    fn try_encode<N, V>(
+    #[inline]
+    fn try_encode<'h>(
         &self,
-        headers: impl IntoIterator<Item = (N, V)>,
+        headers: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>,
         out: &mut Vec<u8>,
-    ) -> Result<ResponsePlan, ResponseError>
-    where
-        N: AsRef<str>,
-        V: AsRef<[u8]>,
-    {
+    ) -> Result<ResponsePlan, ResponseError> {
         out.reserve(256);
         write_status_line(out, self.status);
+        out.extend_from_slice(self.prepared);
         let mut given = GivenHeaders::default();
         for (index, (name, value)) in headers.into_iter().enumerate() {
-            given.write(out, index, name.as_ref(), value.as_ref())?;
+            given.write(out, index, name, value)?;
         }
         let (framing, length) = self.frame(given.content_length)?;
         if let Some(length) = length {
@@ -158,15 +152,12 @@ impl ResponseHead<'_> {
         }
         let keep_alive = self.persists(framing, given.connection);
         self.write_connection(out, keep_alive);
-        if let (Some(date), false) = (self.date, given.date || self.status.is_informational()) {
-            out.extend_from_slice(date.line());
+        match self.standing {
+            Some(standing) if !given.date && !given.server && !self.status.is_informational() => {
+                out.extend_from_slice(standing.end_of_head());
+            }
+            standing => self.write_end(out, standing, &given),
         }
-        if let (Some(server), false) = (self.server, given.server) {
-            out.extend_from_slice(b"server: ");
-            out.extend_from_slice(server.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
         Ok(ResponsePlan { framing, keep_alive })
     }
 
@@ -199,6 +190,19 @@ impl ResponseHead<'_> {
 
     fn persists(&self, framing: ResponseFraming, given: ConnectionOptions) -> bool {
         self.keep_alive && !given.close && framing != ResponseFraming::UntilClose
+    }
+
+    /// Ends a head that is not to have all of the standing headers.
+    fn write_end(&self, out: &mut Vec<u8>, standing: Option<&StandingHeaders>, given: &GivenHeaders) {
+        if let Some(standing) = standing {
+            if !given.date && !self.status.is_informational() {
+                out.extend_from_slice(standing.date_line());
+            }
+            if !given.server {
+                out.extend_from_slice(standing.server_line());
+            }
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     /// RFC 9112 section 9.6: a server that is about to close SHOULD say so. A 1.0 client that asked
@@ -254,56 +258,49 @@ struct GivenHeaders {
 
 impl GivenHeaders {
     #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, index: usize, name: &str, value: &[u8]) -> Result<(), ResponseError> {
-        if name.is_empty() || !all(TOKEN, name.as_bytes()) {
-            return Err(ResponseError::InvalidHeaderName { index });
-        }
-        if has_control_byte(value) {
-            return Err(ResponseError::InvalidHeaderValue { index });
-        }
-        match name.len() {
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                let length = decimal::parse(value.trim_ascii());
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        index: usize,
+        name: &HeaderName,
+        value: &HeaderValue,
+    ) -> Result<(), ResponseError> {
+        // The length tells most headers apart without a look at the rest.
+        match name.as_str().len() {
+            14 if name == CONTENT_LENGTH => {
+                let length = decimal::parse(value.as_bytes().trim_ascii());
                 if length.is_none() || self.content_length.is_some() {
                     return Err(ResponseError::InvalidContentLength { index });
                 }
                 self.content_length = length;
                 return Ok(());
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => return Ok(()),
-            10 if name.eq_ignore_ascii_case("connection") => {
-                self.connection.add(value);
-                write_other_options(out, value);
+            17 if name == TRANSFER_ENCODING => return Ok(()),
+            10 if name == CONNECTION => {
+                self.connection.add(value.as_bytes());
+                write_other_options(out, value.as_bytes());
                 return Ok(());
             }
-            4 if name.eq_ignore_ascii_case("date") => self.date = true,
-            6 if name.eq_ignore_ascii_case("server") => self.server = true,
+            4 if name == DATE => self.date = true,
+            6 if name == SERVER => self.server = true,
             _ => {}
         }
-        write_header(out, name, value);
+        write_header(out, name, value.as_bytes());
         Ok(())
     }
-}
-
-/// Whether a byte is not one of a header value (RFC 9110 section 5.5).
-///
-/// No early exit and no table, so that it is done for many bytes at once.
-#[inline]
-fn has_control_byte(value: &[u8]) -> bool {
-    value.iter().fold(false, |found, &byte| found | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f))
 }
 
 /// Writes the connection options that say nothing about persistence, a line each.
 fn write_other_options(out: &mut Vec<u8>, value: &[u8]) {
     let ours = |option: &[u8]| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
     for option in list_members(value).filter(|option| !ours(option)) {
-        write_header(out, "connection", option);
+        write_header(out, &CONNECTION, option);
     }
 }
 
 #[inline]
-fn write_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn write_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

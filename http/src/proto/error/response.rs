@@ -8,16 +8,6 @@ use std::{error, fmt};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// A header name is not a token.
-    InvalidHeaderName {
-        /// Position of the header among those given, from 0.
-        index: usize,
-    },
-    /// A header value has a CR, LF, NUL or other control byte.
-    InvalidHeaderValue {
-        /// Position of the header among those given, from 0.
-        index: usize,
-    },
     /// A `content-length` given by the caller is not one decimal number, or is given twice.
     InvalidContentLength {
         /// Position of the header among those given, from 0.
@@ -35,12 +25,6 @@ pub enum ResponseError {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidHeaderName { index } => {
-                write!(f, "response header {index}: the name is not a token (RFC 9110 section 5.1)")
-            }
-            Self::InvalidHeaderValue { index } => {
-                write!(f, "response header {index}: control byte in the value (RFC 9110 section 5.5)")
-            }
             Self::InvalidContentLength { index } => {
                 write!(f, "response header {index}: content-length is not one decimal number, once")
             }

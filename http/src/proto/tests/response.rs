@@ -2,10 +2,12 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::head_of;
-use crate::proto::{BodyLength, CONTINUE, DateCache, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan, Version};
+use crate::proto::{
+    BodyLength, CONTINUE, ReplyTo, ResponseFraming, ResponseHead, ResponsePlan, StandingHeaders, Version,
+};
 
 /// A head for a request that asked for nothing special.
 pub(super) fn head(status: u16) -> ResponseHead<'static> {
@@ -14,25 +16,32 @@ pub(super) fn head(status: u16) -> ResponseHead<'static> {
         reply_to: ReplyTo::UNPARSED,
         body: BodyLength::Known(0),
         keep_alive: true,
-        date: None,
-        server: None,
+        prepared: &[],
+        standing: None,
     }
 }
 
+/// Headers as the encoder takes them.
+pub(super) fn headers(given: &[(&str, &[u8])]) -> Vec<(HeaderName, HeaderValue)> {
+    given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
+}
+
 /// What is written, and the plan that comes with it.
-pub(super) fn encode(head: ResponseHead<'_>, headers: &[(&str, &str)]) -> (String, ResponsePlan) {
+pub(super) fn encode(head: ResponseHead<'_>, given: &[(&str, &str)]) -> (String, ResponsePlan) {
     let mut out = Vec::new();
-    let plan = head.encode(headers.iter().copied(), &mut out).unwrap();
+    let given: Vec<_> = given.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let plan = head.encode(headers(&given).iter().map(|(name, value)| (name, value)), &mut out).unwrap();
     (String::from_utf8(out).unwrap(), plan)
 }
 
 #[test]
 fn a_head_has_the_given_headers_then_ours() {
-    let mut date = DateCache::new();
-    date.update(UNIX_EPOCH + Duration::from_secs(784_111_777));
-    let head = ResponseHead { body: BodyLength::Known(13), date: Some(&date), server: Some("grapeshot"), ..head(200) };
-    let (text, plan) = encode(head, &[("Content-Type", "text/plain"), ("x-a", "")]);
-    let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nx-a: \r\ncontent-length: 13\r\n\
+    let mut standing = StandingHeaders::new(Some(&HeaderValue::from_static("grapeshot")));
+    standing.update(UNIX_EPOCH + Duration::from_secs(784_111_777));
+    let prepared = b"content-type: text/plain\r\n";
+    let head = ResponseHead { body: BodyLength::Known(13), prepared, standing: Some(&standing), ..head(200) };
+    let (text, plan) = encode(head, &[("X-A", "")]);
+    let expected = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-a: \r\ncontent-length: 13\r\n\
                     date: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: grapeshot\r\n\r\n";
     assert_eq!(text, expected);
     assert_eq!(plan, ResponsePlan { framing: ResponseFraming::Length(13), keep_alive: true });
@@ -41,12 +50,12 @@ fn a_head_has_the_given_headers_then_ours() {
 #[test]
 fn a_head_is_appended_to_what_is_there() {
     let mut out = b"earlier".to_vec();
-    head(200).encode([("a", "b")], &mut out).unwrap();
+    head(200).encode([(&HeaderName::from_static("a"), &HeaderValue::from_static("b"))], &mut out).unwrap();
     assert_eq!(out, b"earlierHTTP/1.1 200 OK\r\na: b\r\ncontent-length: 0\r\n\r\n");
 }
 
 #[test]
-fn headers_may_be_types_of_the_http_crate() {
+fn headers_may_be_a_map() {
     let mut map = http::HeaderMap::new();
     map.insert("x-a", "b".parse().unwrap());
     let mut out = Vec::new();
@@ -78,8 +87,8 @@ fn the_version_is_ours_whatever_the_requests() {
 /// HTTP-7. RFC 9110 section 6.6.1: a date is not for 1xx.
 #[test]
 fn a_1xx_has_neither_date_nor_connection() {
-    let date = DateCache::new();
-    let head = ResponseHead { date: Some(&date), keep_alive: false, ..head(103) };
+    let standing = StandingHeaders::new(None);
+    let head = ResponseHead { standing: Some(&standing), keep_alive: false, ..head(103) };
     assert_eq!(encode(head, &[("link", "</a>")]).0, "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
 }
 

@@ -1,37 +1,23 @@
 //! What becomes of the headers a handler sets.
 
-use super::response::{encode, head};
-use crate::proto::{BodyLength, DateCache, MethodKind, ReplyTo, ResponseError, ResponseFraming, ResponseHead};
+use http::HeaderValue;
 
-fn refused(headers: &[(&str, &[u8])]) -> ResponseError {
+use super::response::{encode, head, headers};
+use crate::proto::{BodyLength, MethodKind, ReplyTo, ResponseError, ResponseFraming, ResponseHead, StandingHeaders};
+
+fn refused(head: ResponseHead<'_>, given: &[(&str, &[u8])]) -> ResponseError {
     let mut out = b"earlier".to_vec();
-    let error = head(200).encode(headers.iter().copied(), &mut out).unwrap_err();
+    let error = head.encode(headers(given).iter().map(|(name, value)| (name, value)), &mut out).unwrap_err();
     assert_eq!(out, b"earlier", "nothing is written of a head that is refused");
     error
-}
-
-/// SYL-10: header values are validated. A value with a line end would be two headers, or a response.
-#[test]
-fn a_value_with_a_control_byte_is_refused() {
-    for byte in (0..=0x1f_u8).chain([0x7f]).filter(|byte| *byte != b'\t') {
-        let value = [b"sixteen bytes and a ", &[byte][..], b" in the midst of it"].concat();
-        let error = refused(&[("a", b"b"), ("x", &value)]);
-        assert_eq!(error, ResponseError::InvalidHeaderValue { index: 1 }, "{byte:#04x}");
-    }
 }
 
 #[test]
 fn a_value_may_have_tabs_and_bytes_beyond_ascii() {
     let mut out = Vec::new();
-    head(200).encode([("x", b"a\tb\x80\xff")], &mut out).unwrap();
+    let given = headers(&[("x", b"a\tb\x80\xff")]);
+    head(200).encode(given.iter().map(|(name, value)| (name, value)), &mut out).unwrap();
     assert!(out.windows(10).any(|window| window == b"x: a\tb\x80\xff\r\n"));
-}
-
-#[test]
-fn a_name_that_is_no_token_is_refused() {
-    for name in ["", "a b", "a:", "a\r\nb", "\u{e9}", "a\0"] {
-        assert_eq!(refused(&[(name, b"c")]), ResponseError::InvalidHeaderName { index: 0 }, "{name:?}");
-    }
 }
 
 #[test]
@@ -44,22 +30,20 @@ fn a_given_length_declares_the_length_of_an_unknown_body() {
 
 #[test]
 fn a_given_length_that_is_not_the_bodys_is_refused() {
-    let mut out = Vec::new();
     let head = ResponseHead { body: BodyLength::Known(5), ..head(200) };
     let error = ResponseError::LengthMismatch { declared: 7, actual: 5 };
-    assert_eq!(head.encode([("content-length", "7")], &mut out), Err(error));
-    assert!(out.is_empty());
-    head.encode([("content-length", "5")], &mut out).unwrap();
+    assert_eq!(refused(head, &[("content-length", b"7")]), error);
+    assert_eq!(encode(head, &[("content-length", "5")]).1.framing, ResponseFraming::Length(5));
 }
 
 #[test]
 fn a_given_length_is_one_number() {
     for value in ["", "5, 5", "+5", "x", "18446744073709551616"] {
-        let error = refused(&[("content-length", value.as_bytes())]);
+        let error = refused(head(200), &[("content-length", value.as_bytes())]);
         assert_eq!(error, ResponseError::InvalidContentLength { index: 0 }, "{value:?}");
     }
     let twice: [(&str, &[u8]); 2] = [("content-length", b"0"), ("Content-Length", b"0")];
-    assert_eq!(refused(&twice), ResponseError::InvalidContentLength { index: 1 });
+    assert_eq!(refused(head(200), &twice), ResponseError::InvalidContentLength { index: 1 });
 }
 
 /// RFC 9110 section 8.6: the length that GET or 200 would have had, and nothing else.
@@ -107,13 +91,18 @@ fn a_given_keep_alive_promises_nothing() {
 #[test]
 fn other_connection_options_go_out() {
     let (text, _) = encode(head(101), &[("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")]);
-    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nconnection: Upgrade\r\n\r\n");
+    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n");
 }
 
 #[test]
 fn a_given_date_and_server_stand_instead_of_ours() {
-    let date = DateCache::new();
-    let head = ResponseHead { date: Some(&date), server: Some("ours"), ..head(200) };
+    let standing = StandingHeaders::new(Some(&HeaderValue::from_static("ours")));
+    let head = ResponseHead { standing: Some(&standing), ..head(200) };
     let (text, _) = encode(head, &[("Date", "then"), ("SERVER", "theirs")]);
-    assert_eq!(text, "HTTP/1.1 200 OK\r\nDate: then\r\nSERVER: theirs\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(text, "HTTP/1.1 200 OK\r\ndate: then\r\nserver: theirs\r\ncontent-length: 0\r\n\r\n");
+    let (text, _) = encode(head, &[("date", "then")]);
+    assert_eq!(text, "HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\nserver: ours\r\n\r\n");
+    let (text, _) = encode(head, &[("server", "theirs")]);
+    let date = "date: Thu, 01 Jan 1970 00:00:00 GMT";
+    assert_eq!(text, format!("HTTP/1.1 200 OK\r\nserver: theirs\r\ncontent-length: 0\r\n{date}\r\n\r\n"));
 }
