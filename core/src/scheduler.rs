@@ -86,6 +86,8 @@ pub(crate) struct Scheduler {
     pub(crate) clock: Clock,
     /// The clock as of this pass (SCH-10).
     pub(crate) now: Cell<u64>,
+    /// The same, as the callers of [`now`] get it.
+    instant: Cell<Instant>,
     pub(crate) current: RefCell<Option<Rc<Record>>>,
     pub(crate) ready: RefCell<VecDeque<Rc<Record>>>,
     /// Those who go through the poller before their next turn.
@@ -209,6 +211,7 @@ impl Scheduler {
         Scheduler {
             id: NEXT_RUNTIME.fetch_add(1, Ordering::Relaxed),
             now: Cell::new(setup.clock.nanos()),
+            instant: Cell::new(setup.clock.to_instant(setup.clock.nanos())),
             clock: setup.clock,
             current: RefCell::new(None),
             ready: RefCell::default(),
@@ -283,6 +286,7 @@ impl Scheduler {
     pub(crate) fn pass(&self, may_wait: impl FnOnce() -> bool) -> io::Result<()> {
         self.passes.set(self.passes.get() + 1);
         self.now.set(self.clock.nanos());
+        self.instant.set(self.clock.to_instant(self.now.get()));
         self.fire_due_timers();
         self.drain();
         let timeout = if self.has_runnable() || !may_wait() { Duration::ZERO } else { self.poll_timeout() };
@@ -520,7 +524,7 @@ impl Scheduler {
 ///
 /// Outside a runtime it is `Instant::now()`.
 pub fn now() -> Instant {
-    with(|scheduler| scheduler.clock.to_instant(scheduler.now.get())).unwrap_or_else(Instant::now)
+    with(|scheduler| scheduler.instant.get()).unwrap_or_else(Instant::now)
 }
 
 /// Whether a coroutine runs on this thread now.

@@ -130,6 +130,41 @@ impl<S: AsFd> Source<S> {
         name: &'static str,
         limit: WaitLimit,
         drained: impl Fn(&T) -> bool,
+        operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.drive(direction, name, Some(limit), drained, operation)
+    }
+
+    /// Runs `operation` as [`attempt`](Self::attempt) does, but does not wait for the descriptor.
+    ///
+    /// Where it is known that the operation would block it is not even tried. It may still give way,
+    /// when the coroutine's budget is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] where `attempt` would wait; else as `attempt`.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds, before the operation is attempted.
+    pub fn try_attempt<T>(
+        &self,
+        direction: Direction,
+        name: &'static str,
+        drained: impl Fn(&T) -> bool,
+        operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.drive(direction, name, None, drained, operation)
+    }
+
+    /// Attempts, and waits in between unless `limit` is `None`.
+    #[inline(always)]
+    fn drive<T>(
+        &self,
+        direction: Direction,
+        name: &'static str,
+        limit: Option<WaitLimit>,
+        drained: impl Fn(&T) -> bool,
         mut operation: impl FnMut(&S) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut deadline = None;
@@ -139,7 +174,10 @@ impl<S: AsFd> Source<S> {
                 return Err(ClosedError { operation: name }.into());
             }
             match scheduler::with(|scheduler| self.registration.step(scheduler, direction)) {
-                None | Some(Step::Outside) => return self.attempt_blocking(direction, name, limit, operation),
+                None | Some(Step::Outside) => match limit {
+                    Some(limit) => return self.attempt_blocking(direction, name, limit, operation),
+                    None => return operation(&self.inner),
+                },
                 Some(Step::Interrupted(record)) => cancel::raise(&record),
                 Some(Step::Exhausted) => {
                     yield_slice();
@@ -150,6 +188,7 @@ impl<S: AsFd> Source<S> {
                 // One that unwinds cannot wait for the reactor to say that there is something.
                 Some(Step::Wait(_)) if !tried && thread::panicking() => {}
                 Some(Step::Wait(record)) => {
+                    let Some(limit) = limit else { return Err(io::ErrorKind::WouldBlock.into()) };
                     self.registration.wait(&record, direction, name, limit, &mut deadline)?;
                     // What it was woken for comes before a limit that has passed since (TMO-4).
                     if self.is_closed() {

@@ -22,6 +22,11 @@ impl Buffer {
         self.start == self.end
     }
 
+    /// Whether the last read could have added more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.end < self.bytes.len()
+    }
+
     /// Marks the first `len` unread bytes as used.
     pub(crate) fn consume(&mut self, len: usize) {
         self.start = (self.start + len).min(self.end);

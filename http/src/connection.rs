@@ -78,11 +78,27 @@ pub(crate) struct Connection {
     served: u64,
 }
 
-/// Why a connection stops taking turns.
+/// Why a connection stops serving.
 enum Stop {
+    /// Nothing of a next request is there.
     Idle,
     Closed,
     Left(Box<dyn FnOnce(Upgraded)>),
+}
+
+/// What has come of a next request.
+enum Arrival {
+    /// Its first bytes, in the input.
+    Bytes(Box<Buffers>),
+    /// Nothing, after having waited so long.
+    NothingFor(Duration),
+    /// The end of the connection.
+    End,
+}
+
+/// Whether a read of so many bytes has emptied the socket; an end of stream stays.
+fn is_drained(&(read, had_room): &(usize, bool)) -> bool {
+    read > 0 && had_room
 }
 
 impl Connection {
@@ -101,31 +117,74 @@ impl Connection {
 
     /// Serves what there is, on a stack.
     fn turn(mut self: Box<Connection>) -> Turn {
-        let mut buffers = self.shared.take_buffers();
-        match self.serve(&mut buffers) {
-            Stop::Idle => {
-                self.shared.give_back_buffers(buffers);
-                self.hibernate()
-            }
-            Stop::Closed => {
-                self.shared.give_back_buffers(buffers);
-                Turn::Done
-            }
-            Stop::Left(then) => {
-                let buffered = buffers.input.unread().to_vec();
-                self.shared.give_back_buffers(buffers);
-                let Connection { stream, .. } = *self;
-                let _ = stream.set_write_timeout(None);
-                then(Upgraded { stream, buffered });
-                Turn::Done
+        loop {
+            let mut buffers = match self.next_bytes() {
+                Arrival::Bytes(buffers) => buffers,
+                Arrival::NothingFor(waited) => return self.hibernate(waited),
+                Arrival::End => return Turn::Done,
+            };
+            match self.serve(&mut buffers) {
+                Stop::Idle => self.shared.give_back_buffers(buffers),
+                Stop::Closed => {
+                    self.shared.give_back_buffers(buffers);
+                    return Turn::Done;
+                }
+                Stop::Left(then) => {
+                    let buffered = buffers.input.unread().to_vec();
+                    self.shared.give_back_buffers(buffers);
+                    let Connection { stream, .. } = *self;
+                    let _ = stream.set_write_timeout(None);
+                    then(Upgraded { stream, buffered });
+                    return Turn::Done;
+                }
             }
         }
     }
 
-    /// Waits for the next request without a stack.
-    fn hibernate(self: Box<Connection>) -> Turn {
+    /// Reads the first bytes of a next request, waiting for them as long as a stack is kept.
+    ///
+    /// Buffers are taken when there is something to put into them: while a connection waits others use them,
+    /// and they stay in the processor's cache.
+    fn next_bytes(&self) -> Arrival {
+        let Shared { limits, linger, .. } = &*self.shared;
+        let linger = (*linger).min(limits.idle_timeout);
+        let mut taken = None;
+        let read = |stream: &std::net::TcpStream| {
+            let buffers: &mut Box<Buffers> = taken.get_or_insert_with(|| self.shared.take_buffers());
+            let read = self.fill(&mut buffers.input, stream);
+            if matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                taken.take().into_iter().for_each(|buffers| self.shared.give_back_buffers(buffers));
+            }
+            read
+        };
+        let source = self.stream.source();
+        let place = self.shared.linger_place();
+        let done = if self.shared.is_draining() {
+            // What has arrived by now is still answered.
+            source.attempt(Direction::Read, NEXT_REQUEST, WaitLimit::After(Duration::ZERO), is_drained, read)
+        } else if place.is_some() {
+            let until = now().checked_add(linger).map_or(WaitLimit::Never, WaitLimit::At);
+            source.attempt(Direction::Read, NEXT_REQUEST, until, is_drained, read)
+        } else {
+            source.try_attempt(Direction::Read, NEXT_REQUEST, is_drained, read)
+        };
+        match (done, taken) {
+            (Ok((1.., _)), Some(buffers)) => Arrival::Bytes(buffers),
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => Arrival::NothingFor(Duration::ZERO),
+            (Err(error), _) if error.kind() == io::ErrorKind::TimedOut && !self.shared.is_draining() => {
+                Arrival::NothingFor(linger)
+            }
+            (_, buffers) => {
+                buffers.into_iter().for_each(|buffers| self.shared.give_back_buffers(buffers));
+                Arrival::End
+            }
+        }
+    }
+
+    /// Waits for the next request without a stack, having `waited` for it already.
+    fn hibernate(self: Box<Connection>, waited: Duration) -> Turn {
         let limits = &self.shared.limits;
-        let deadline = now().checked_add(limits.idle_timeout.saturating_sub(self.shared.linger));
+        let deadline = now().checked_add(limits.idle_timeout.saturating_sub(waited));
         let waiting = Hibernation::until_readable(
             self,
             |connection| connection.stream.source(),
@@ -175,48 +234,42 @@ impl Connection {
         }
     }
 
-    /// Sends what has been gathered and reads more of a head.
+    /// Sends what has been gathered and reads more of a head that has begun.
     fn read_on(&mut self, buffers: &mut Buffers, head_began: &mut Option<Instant>) -> Result<Option<Stop>, Refusal> {
         if buffers.output.flush(&self.stream).is_err() {
             return Ok(Some(Stop::Closed));
         }
-        let limits = &self.shared.limits;
-        let is_idle = buffers.input.is_empty();
-        let (name, limit) = if is_idle && self.shared.is_draining() {
-            // What has arrived by now is still answered.
-            (NEXT_REQUEST, WaitLimit::After(Duration::ZERO))
-        } else if is_idle {
-            (NEXT_REQUEST, WaitLimit::After(self.shared.linger.min(limits.idle_timeout)))
-        } else {
-            let deadline = head_began.get_or_insert_with(now).checked_add(limits.head_timeout);
-            ("the rest of a request head", deadline.map_or(WaitLimit::Never, WaitLimit::At))
-        };
-        match self.read(buffers, name, limit) {
-            Ok(0) if is_idle => Ok(Some(Stop::Closed)),
+        if buffers.input.is_empty() {
+            return Ok(Some(Stop::Idle));
+        }
+        let head_timeout = self.shared.limits.head_timeout;
+        let deadline = head_began.get_or_insert_with(now).checked_add(head_timeout);
+        match self.read(buffers, "the rest of a request head", deadline.map_or(WaitLimit::Never, WaitLimit::At)) {
             Ok(0) => match HeadParser::end_of_stream(buffers.input.unread()) {
                 Ok(()) => Ok(Some(Stop::Closed)),
                 Err(error) => Err(Refusal::of_head(&error)),
             },
             Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && is_idle => {
-                Ok(Some(if self.shared.is_draining() { Stop::Closed } else { Stop::Idle }))
-            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Refusal {
                 status: StatusCode::REQUEST_TIMEOUT,
-                why: format!("request head: not complete within {:?}", limits.head_timeout),
+                why: format!("request head: not complete within {head_timeout:?}"),
             }),
             Err(_) => Ok(Some(Stop::Closed)),
         }
     }
 
     fn read(&self, buffers: &mut Buffers, name: &'static str, limit: WaitLimit) -> io::Result<usize> {
+        let input = &mut buffers.input;
+        let read = |stream: &std::net::TcpStream| self.fill(input, stream);
+        self.stream.source().attempt(Direction::Read, name, limit, is_drained, read).map(|(read, _)| read)
+    }
+
+    /// Reads once; says how much, and whether there was room for more.
+    fn fill(&self, input: &mut Buffer, mut stream: &std::net::TcpStream) -> io::Result<(usize, bool)> {
+        // A little more than the longest head.
         let most = self.shared.limits.head_bytes.min(crate::Limits::MAX_HEAD_BYTES) + 64;
-        let source = self.stream.source();
-        buffers.input.fill(most, |room| {
-            let size = room.len();
-            let drained = |&read: &usize| 0 < read && read < size;
-            source.attempt(Direction::Read, name, limit, drained, |mut stream| stream.read(room))
-        })
+        let read = input.fill(most, |room| stream.read(room))?;
+        Ok((read, input.has_room()))
     }
 
     /// Answers the request whose head is the first `len` bytes of the input.

@@ -26,8 +26,9 @@ pub struct Request<'c> {
     pub(crate) peer: SocketAddr,
     pub(crate) body: Body<'c>,
     pub(crate) reply: Reply<'c>,
-    pub(crate) uri: OnceCell<Uri>,
-    pub(crate) headers: OnceCell<HeaderMap>,
+    // Boxed, since most requests are answered without them and they would take most of the room.
+    pub(crate) uri: OnceCell<Box<Uri>>,
+    pub(crate) headers: OnceCell<Box<HeaderMap>>,
 }
 
 /// What a response needs of the connection.
@@ -98,12 +99,12 @@ impl<'c> Request<'c> {
     /// The target, as the `http` crate's type; built on the first call.
     pub fn uri(&self) -> &Uri {
         // The parser is at least as strict as the type; a disagreement shows as `/`.
-        self.uri.get_or_init(|| self.head.to_uri().unwrap_or_default())
+        self.uri.get_or_init(|| Box::new(self.head.to_uri().unwrap_or_default()))
     }
 
     /// The headers, as the `http` crate's type; built on the first call.
     pub fn headers(&self) -> &HeaderMap<HeaderValue> {
-        self.headers.get_or_init(|| self.head.to_header_map().unwrap_or_default())
+        self.headers.get_or_init(|| Box::new(self.head.to_header_map().unwrap_or_default()))
     }
 
     /// Whether the client offers to leave HTTP for another protocol on this connection.

@@ -104,6 +104,9 @@ pub(super) fn authority_start(target: &[u8]) -> Option<usize> {
 /// Where the path that starts at `from` ends, having checked it and the query after it.
 #[inline]
 fn path_end(target: &[u8], from: usize) -> Result<usize, (usize, TargetFault)> {
+    if all(PATH, &target[from..]) {
+        return Ok(target.len());
+    }
     let outside =
         |class: u8, from: usize| target[from..].iter().position(|&byte| !is(class, byte)).map(|len| from + len);
     let Some(end) = outside(PATH, from) else { return Ok(target.len()) };
