@@ -41,7 +41,7 @@ const MOST_LAST: usize = 1024;
 ///
 /// The stacks and buffers in use then fit the cache of a processor core; with more, those who come back find theirs
 /// evicted, and what was to save a microsecond costs one.
-const MOST_LINGERING: usize = 64;
+const MOST_LINGERING: usize = 32;
 
 /// A buffer that has grown beyond this is not kept.
 const LARGEST_SPARE: usize = 64 << 10;
