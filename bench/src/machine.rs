@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -16,12 +17,16 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first two cores this process may run on.
+    /// The first two cores this process might run on when it was first asked; since then it may have pinned itself.
     pub fn pick() -> io::Result<Self> {
+        static PICKED: OnceLock<Cores> = OnceLock::new();
+        if let Some(&picked) = PICKED.get() {
+            return Ok(picked);
+        }
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         match (cores.next(), cores.next()) {
-            (Some(load), Some(server)) => Ok(Self { load, server }),
+            (Some(load), Some(server)) => Ok(*PICKED.get_or_init(|| Self { load, server })),
             _ => Err(io::Error::other("two cores are needed: one for the servers and one for the load")),
         }
     }
