@@ -39,8 +39,8 @@ const MOST_LAST: usize = 1024;
 
 /// How many connections keep their stack while they wait for a next request.
 ///
-/// The stacks and buffers in use then fit the cache of a processor core; with more, those who come back find theirs
-/// evicted, and what was to save a microsecond costs one.
+/// Their stacks then stay in the processor's cache; with hundreds, those who come back find theirs evicted,
+/// and keeping it costs more than it saves.
 const MOST_LINGERING: usize = 32;
 
 /// A buffer that has grown beyond this is not kept.
@@ -133,7 +133,9 @@ impl Server {
 
     /// Sets how long a connection keeps its stack after a response, in case the next request follows at once.
     ///
-    /// 200 ms unless set. A connection without a stack costs less than a kilobyte, and a microsecond when it wakes.
+    /// 200 ms unless set; zero for not at all. At most 32 connections do so at a time, since the stacks of more would not
+    /// stay in the processor's cache; the others give theirs back at once.
+    /// A connection without a stack costs less than a kilobyte, and a fraction of a microsecond when it wakes.
     pub fn linger(mut self, linger: Duration) -> Server {
         self.linger = linger;
         self
