@@ -98,12 +98,18 @@ impl Group {
         self.family.cancel_children();
     }
 
-    /// Waits until a member has ended and fewer than `limit` are left, or until `deadline`; says whether that is so.
+    /// Waits until fewer than `limit` members are left, or until `deadline`; says whether that is so.
     ///
     /// # Cancellation
     ///
     /// Unwinds.
+    ///
+    /// # Panics
+    ///
+    /// When `limit` is zero: there are never fewer members than none, and the wait would not end.
+    #[track_caller]
     pub fn wait_below(&self, limit: usize, deadline: Option<Instant>) -> bool {
+        assert!(limit > 0, "Group::wait_below(0): there are never fewer members than none; wait_empty waits for that");
         while self.len() >= limit {
             match self.family.wait_for_an_end(Reason::Other("a member of its group to end"), deadline) {
                 Unparked::Woken => {}

@@ -167,3 +167,11 @@ fn on_every_schedule_a_group_stays_within_the_bound_its_owner_keeps() {
         assert!(owner.join().unwrap());
     });
 }
+
+#[test]
+#[should_panic(expected = "there are never fewer members than none")]
+fn to_wait_for_fewer_members_than_none_is_a_mistake() {
+    test::run(|| {
+        Group::new().wait_below(0, None);
+    });
+}
