@@ -549,7 +549,7 @@ impl From<ClosedError> for io::Error {
 /// found inside an [`io::Error`] of kind `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusedError {
-    operation: &'static str,
+    pub(crate) operation: &'static str,
 }
 
 impl fmt::Display for RefusedError {

@@ -15,9 +15,10 @@ use grapeshot_core::{Reason, Unparked, Unparker, Withdrawal, park};
 /// Tells a test that it runs in a process of its own.
 const CHILD: &str = "GRAPESHOT_TEST_CHILD";
 
-/// Runs `body` under 200 different orders of the run queue.
+/// Runs `body` under as many different orders of the run queue as `GRAPESHOT_SEEDS` says, or 200.
 pub(crate) fn on_every_schedule(body: impl Fn() + Copy + 'static) {
-    for seed in 0..200 {
+    let seeds = std::env::var("GRAPESHOT_SEEDS").map_or(200, |count| count.parse().unwrap());
+    for seed in 0..seeds {
         let told = SaySeed(seed);
         Test::new().seed(seed).run(body);
         drop(told);
