@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - One waiter per descriptor and direction (POL-1).
+//! - One waiter per descriptor and direction (POL-1), and beside it at most one [`Waker`], of a future that polls.
+//! - No waker is woken or dropped while the table is borrowed.
 //! - A slot belongs to one [`Source`](crate::Source) from its registration to its release;
 //!   a release from another thread arrives through the [`Inbox`].
 
@@ -10,6 +11,7 @@ use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
 use crate::park::Unparker;
 use crate::reactor::{Remote, readiness};
@@ -48,6 +50,7 @@ struct Slot {
     /// Rises with every release, so that a [`Place`] of a released source is known as such.
     released: u32,
     waiters: [Option<Unparker>; 2],
+    wakers: [Option<Waker>; 2],
 }
 
 /// A slot for as long as it belongs to the source that it was taken for.
@@ -76,7 +79,7 @@ impl Slots {
         index
     }
 
-    /// Gives a slot back, and returns who waited on it.
+    /// Gives a slot back, wakes the futures that wait on it, and returns the coroutines that do.
     pub(crate) fn close(&self, index: u32) -> [Option<Unparker>; 2] {
         let mut table = self.table.borrow_mut();
         let slot = &mut table[index as usize];
@@ -85,6 +88,8 @@ impl Slots {
         if slot.in_use {
             self.free.borrow_mut().push(index);
         }
+        drop(table);
+        wake(slot.wakers);
         slot.waiters
     }
 
@@ -122,15 +127,31 @@ impl Slots {
         self.table.borrow_mut()[index as usize].readiness &= !direction.bits();
     }
 
-    /// Adds what an event reported; returns who is to be woken for it.
+    /// Adds what an event reported, and wakes the futures that wait for it; returns the coroutines to be woken for it.
     pub(crate) fn note(&self, index: u32, bits: u8) -> [Option<Unparker>; 2] {
         let mut table = self.table.borrow_mut();
         let Some(slot) = table.get_mut(index as usize).filter(|slot| slot.in_use) else {
             return [None, None];
         };
         slot.readiness |= bits;
-        [Direction::Read, Direction::Write]
-            .map(|direction| if bits & direction.bits() == 0 { None } else { slot.waiters[direction as usize].take() })
+        let told = |direction: Direction| bits & direction.bits() != 0;
+        let both = [Direction::Read, Direction::Write];
+        let waiters =
+            both.map(|direction| if told(direction) { slot.waiters[direction as usize].take() } else { None });
+        let wakers = both.map(|direction| if told(direction) { slot.wakers[direction as usize].take() } else { None });
+        drop(table);
+        wake(wakers);
+        waiters
+    }
+
+    /// Leaves the waker of a future that waits for this direction, in place of the one before it.
+    pub(crate) fn set_waker(&self, index: u32, direction: Direction, waker: &Waker) {
+        let index = index as usize;
+        // Cloning and dropping a waker runs code of whoever made it, which must find the table free.
+        let before = self.table.borrow_mut()[index].wakers[direction as usize].take();
+        let waker = before.filter(|before| before.will_wake(waker)).unwrap_or_else(|| waker.clone());
+        let replaced = self.table.borrow_mut()[index].wakers[direction as usize].replace(waker);
+        drop(replaced);
     }
 
     /// Whoever waits for this direction now.
@@ -161,10 +182,15 @@ impl Slots {
         self.table.borrow().len() - self.free.borrow().len()
     }
 
-    /// How many coroutines wait for a descriptor.
+    /// How many coroutines and futures wait for a descriptor.
     pub(crate) fn waiting(&self) -> usize {
-        self.table.borrow().iter().flat_map(|slot| &slot.waiters).flatten().count()
+        let waiting = |slot: &Slot| slot.waiters.iter().flatten().count() + slot.wakers.iter().flatten().count();
+        self.table.borrow().iter().map(waiting).sum()
     }
+}
+
+fn wake(wakers: [Option<Waker>; 2]) {
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Where other threads leave the slots of sources they dropped.

@@ -18,6 +18,8 @@
 //!
 //! Outside a coroutine an operation that would block waits with poll(2), so that a socket also works on a plain thread.
 
+mod poll;
+
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -33,6 +35,7 @@ use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
 use crate::record::Record;
 use crate::scheduler::{self, Scheduler};
 use crate::slots::{Direction, Inbox, Place};
+use crate::spawn::Coroutine;
 use crate::yielding::yield_slice;
 
 /// When an operation is given up with [`io::ErrorKind::TimedOut`].
@@ -475,7 +478,7 @@ fn poll_blocking(
 }
 
 fn timed_out(operation: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, OperationTimedOut { operation })
+    OperationTimedOut { operation }.into()
 }
 
 fn not_in_runtime() -> io::Error {
@@ -488,6 +491,13 @@ pub struct OperationTimedOut {
     operation: &'static str,
 }
 
+impl OperationTimedOut {
+    /// The error for a stream that is not built on a [`Source`]; `operation` says what timed out.
+    pub fn new(operation: &'static str) -> OperationTimedOut {
+        OperationTimedOut { operation }
+    }
+}
+
 impl fmt::Display for OperationTimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} timed out", self.operation)
@@ -495,6 +505,12 @@ impl fmt::Display for OperationTimedOut {
 }
 
 impl std::error::Error for OperationTimedOut {}
+
+impl From<OperationTimedOut> for io::Error {
+    fn from(error: OperationTimedOut) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
 
 /// Two coroutines waited for the same direction of one descriptor; found inside an [`io::Error`]
 /// of kind `ResourceBusy`, which the second of them gets.
@@ -504,6 +520,14 @@ pub struct SimultaneousError {
     /// None if it is a coroutine of another runtime, which is not ours to look at.
     waiting: Option<String>,
     refused: String,
+}
+
+impl SimultaneousError {
+    /// The error for a stream that is not built on a [`Source`]: both ask for `operation`, and `waiting` came first.
+    pub fn new(operation: &'static str, waiting: &Coroutine, refused: &Coroutine) -> SimultaneousError {
+        let (waiting, refused) = (Some(waiting.record.describe()), refused.record.describe());
+        SimultaneousError { operation, waiting, refused }
+    }
 }
 
 impl fmt::Display for SimultaneousError {
@@ -531,6 +555,13 @@ pub struct ClosedError {
     operation: &'static str,
 }
 
+impl ClosedError {
+    /// The error for a stream that is not built on a [`Source`]; `operation` says what found it closed.
+    pub fn new(operation: &'static str) -> ClosedError {
+        ClosedError { operation }
+    }
+}
+
 impl fmt::Display for ClosedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: closed by this program", self.operation)
@@ -550,6 +581,13 @@ impl From<ClosedError> for io::Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusedError {
     pub(crate) operation: &'static str,
+}
+
+impl RefusedError {
+    /// The error for a stream that is not built on a [`Source`]; `operation` says what would have waited.
+    pub fn new(operation: &'static str) -> RefusedError {
+        RefusedError { operation }
+    }
 }
 
 impl fmt::Display for RefusedError {
