@@ -64,6 +64,7 @@ mod sweep;
 mod fault;
 mod panics;
 mod trace;
+pub mod sync;
 pub mod test;
 
 pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadline, with_time_limit, with_timeout};
