@@ -51,6 +51,7 @@ mod wait_queue;
 mod joiners;
 mod source;
 mod hibernate;
+pub mod events;
 mod slots;
 mod reactor;
 mod signals;
