@@ -18,6 +18,7 @@
 //!
 //! Outside a coroutine an operation that would block waits with poll(2), so that a socket also works on a plain thread.
 
+mod errors;
 mod poll;
 
 use std::fmt;
@@ -34,9 +35,11 @@ use crate::cancel;
 use crate::park::{self, Cut, Outcome, Reason, Withdrawal};
 use crate::record::Record;
 use crate::scheduler::{self, Scheduler};
-use crate::slots::{Direction, Inbox, Place};
-use crate::spawn::Coroutine;
+use crate::slots::{Direction, Place};
+use crate::threads::Inbox;
 use crate::yielding::yield_slice;
+
+pub use self::errors::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError};
 
 /// When an operation is given up with [`io::ErrorKind::TimedOut`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,7 +177,7 @@ impl<S: AsFd> Source<S> {
         let mut tried = false;
         loop {
             if self.is_closed() {
-                return Err(ClosedError { operation: name }.into());
+                return Err(ClosedError::new(name).into());
             }
             match scheduler::with(|scheduler| self.registration.step(scheduler, direction)) {
                 None | Some(Step::Outside) => match limit {
@@ -249,7 +252,7 @@ impl<S: AsFd> Source<S> {
     /// Where to hibernate on this source: see [`Hibernation`](crate::Hibernation).
     pub(crate) fn place(&self, name: &'static str) -> io::Result<Place> {
         if self.is_closed() {
-            return Err(ClosedError { operation: name }.into());
+            return Err(ClosedError::new(name).into());
         }
         scheduler::with(|scheduler| {
             let slot = self.registration.slot(scheduler, name)?;
@@ -279,7 +282,7 @@ impl<S: AsFd> Source<S> {
                 done => return done,
             }
         }
-        Err(ClosedError { operation: name }.into())
+        Err(ClosedError::new(name).into())
     }
 }
 
@@ -378,7 +381,7 @@ impl Registration {
         deadline: &mut Option<u64>,
     ) -> io::Result<()> {
         if thread::panicking() {
-            return Err(RefusedError { operation: name }.into());
+            return Err(RefusedError::new(name).into());
         }
         let slot = scheduler::with(|scheduler| {
             // Released by another thread just now: the caller looks again.
@@ -478,128 +481,9 @@ fn poll_blocking(
 }
 
 fn timed_out(operation: &'static str) -> io::Error {
-    OperationTimedOut { operation }.into()
+    OperationTimedOut::new(operation).into()
 }
 
 fn not_in_runtime() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, scheduler::NotInRuntime)
-}
-
-/// A limit set on one operation passed; found inside an [`io::Error`] of kind `TimedOut`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OperationTimedOut {
-    operation: &'static str,
-}
-
-impl OperationTimedOut {
-    /// The error for a stream that is not built on a [`Source`]; `operation` says what timed out.
-    pub fn new(operation: &'static str) -> OperationTimedOut {
-        OperationTimedOut { operation }
-    }
-}
-
-impl fmt::Display for OperationTimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} timed out", self.operation)
-    }
-}
-
-impl std::error::Error for OperationTimedOut {}
-
-impl From<OperationTimedOut> for io::Error {
-    fn from(error: OperationTimedOut) -> io::Error {
-        io::Error::new(io::ErrorKind::TimedOut, error)
-    }
-}
-
-/// Two coroutines waited for the same direction of one descriptor; found inside an [`io::Error`]
-/// of kind `ResourceBusy`, which the second of them gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SimultaneousError {
-    operation: &'static str,
-    /// None if it is a coroutine of another runtime, which is not ours to look at.
-    waiting: Option<String>,
-    refused: String,
-}
-
-impl SimultaneousError {
-    /// The error for a stream that is not built on a [`Source`]: both ask for `operation`, and `waiting` came first.
-    pub fn new(operation: &'static str, waiting: &Coroutine, refused: &Coroutine) -> SimultaneousError {
-        let (waiting, refused) = (Some(waiting.record.describe()), refused.record.describe());
-        SimultaneousError { operation, waiting, refused }
-    }
-}
-
-impl fmt::Display for SimultaneousError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SimultaneousError { operation, waiting, refused } = self;
-        match waiting {
-            Some(waiting) => write!(f, "{operation}: coroutine {waiting} already waits here")?,
-            None => write!(f, "{operation}: a coroutine of another runtime already waits here")?,
-        }
-        write!(f, ", so coroutine {refused} cannot")
-    }
-}
-
-impl std::error::Error for SimultaneousError {}
-
-impl From<SimultaneousError> for io::Error {
-    fn from(error: SimultaneousError) -> io::Error {
-        io::Error::new(io::ErrorKind::ResourceBusy, error)
-    }
-}
-
-/// The source was closed by [`Source::close`]; found inside an [`io::Error`] of kind `NotConnected`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClosedError {
-    operation: &'static str,
-}
-
-impl ClosedError {
-    /// The error for a stream that is not built on a [`Source`]; `operation` says what found it closed.
-    pub fn new(operation: &'static str) -> ClosedError {
-        ClosedError { operation }
-    }
-}
-
-impl fmt::Display for ClosedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: closed by this program", self.operation)
-    }
-}
-
-impl std::error::Error for ClosedError {}
-
-impl From<ClosedError> for io::Error {
-    fn from(error: ClosedError) -> io::Error {
-        io::Error::new(io::ErrorKind::NotConnected, error)
-    }
-}
-
-/// The operation would have had to wait while the coroutine was unwinding;
-/// found inside an [`io::Error`] of kind `WouldBlock`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefusedError {
-    pub(crate) operation: &'static str,
-}
-
-impl RefusedError {
-    /// The error for a stream that is not built on a [`Source`]; `operation` says what would have waited.
-    pub fn new(operation: &'static str) -> RefusedError {
-        RefusedError { operation }
-    }
-}
-
-impl fmt::Display for RefusedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: a coroutine that unwinds cannot wait; use shield before it does", self.operation)
-    }
-}
-
-impl std::error::Error for RefusedError {}
-
-impl From<RefusedError> for io::Error {
-    fn from(error: RefusedError) -> io::Error {
-        io::Error::new(io::ErrorKind::WouldBlock, error)
-    }
 }
