@@ -25,6 +25,19 @@ pub trait ToSocketAddrs {
     ///
     /// [`NotNumeric`] of kind `InvalidInput` when the text is no numeric address with a port.
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+
+    /// The first of the addresses; asks for no memory where there is only one.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_socket_addrs`](Self::to_socket_addrs), and `InvalidInput` when there is none.
+    fn first_socket_addr(&self) -> io::Result<SocketAddr> {
+        self.to_socket_addrs()?.first().copied().ok_or_else(none_given)
+    }
+}
+
+fn none_given() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "no address was given")
 }
 
 /// The text is not a numeric address with a port.
@@ -75,6 +88,10 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         (**self).to_socket_addrs()
     }
+
+    fn first_socket_addr(&self) -> io::Result<SocketAddr> {
+        (**self).first_socket_addr()
+    }
 }
 
 /// Types that are one address each.
@@ -84,6 +101,10 @@ macro_rules! is_one_address {
             fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
                 Ok(vec![SocketAddr::from(*self)])
             }
+
+            fn first_socket_addr(&self) -> io::Result<SocketAddr> {
+                Ok(SocketAddr::from(*self))
+            }
         }
     )*};
 }
@@ -92,7 +113,7 @@ is_one_address!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr
 
 /// Does `f` with each address until one succeeds; the last error otherwise.
 pub(crate) fn each<T>(addresses: impl ToSocketAddrs, mut f: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
+    let mut last = none_given();
     for address in addresses.to_socket_addrs()? {
         match f(address) {
             Ok(value) => return Ok(value),

@@ -30,9 +30,16 @@
 #![forbid(unsafe_code)]
 
 mod tcp;
+mod udp;
 mod address;
+mod whole;
+mod channel;
+mod handle;
+mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::tcp::{Incoming, TcpListener, TcpStream};
+pub use self::udp::UdpSocket;
+pub use self::whole::PartialRead;
 pub use grapeshot_core::WaitLimit;
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};

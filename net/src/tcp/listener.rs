@@ -15,8 +15,8 @@ use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::stream::TcpStream;
-use super::timeout::Timeout;
 use crate::address::{self, ToSocketAddrs};
+use crate::timeout::Timeout;
 
 /// Connections the kernel holds for us until they are accepted; the system's own limit may be lower.
 const BACKLOG: i32 = 1024;

@@ -2,7 +2,6 @@
 
 mod listener;
 mod stream;
-mod timeout;
 
 pub use self::listener::{Incoming, TcpListener};
 pub use self::stream::TcpStream;
