@@ -288,6 +288,7 @@ impl Connection {
         if !is_whole && output.flush(&self.stream).is_err() {
             return Next::Close;
         }
+        output.begin_response(&self.shared.limits);
         let mut request = Request {
             head: HeadView::new(head_bytes, head),
             peer: self.peer,
@@ -338,6 +339,7 @@ impl Connection {
         let standing = self.shared.standing();
         let head = ResponseHead { standing: Some(&standing), ..head };
         let mut bytes = 0;
+        buffers.output.begin_response(&self.shared.limits);
         let output = buffers.output.gathered();
         if head.encode(response.headers(), output).is_ok()
             && let ResponseBody::Bytes(body) = &response.body

@@ -96,6 +96,18 @@ pub struct Limits {
     /// The connection is closed with the response cut off: there is no way left to tell the peer.
     pub write_timeout: Duration,
 
+    /// Slowest average rate at which the peer may take a response, in bytes a second, measured over the time the server
+    /// spends waiting for it.
+    ///
+    /// Default 240, as in Kestrel; it is applied once [`response_grace`](Self::response_grace) has passed.
+    /// The connection is closed with the response cut off.
+    pub response_bytes_per_second: u64,
+
+    /// Time the server may wait for the peer to take a response before its rate is looked at.
+    ///
+    /// Default 30 s. What the kernel takes at once, for its buffers, counts neither as time nor as bytes.
+    pub response_grace: Duration,
+
     /// Time connections have to finish their request once the server drains.
     ///
     /// Default 10 s. Idle connections are closed at once.
@@ -139,6 +151,8 @@ impl Default for Limits {
             body_bytes_per_second: 240,
             body_grace: Duration::from_secs(5),
             write_timeout: Duration::from_secs(30),
+            response_bytes_per_second: 240,
+            response_grace: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             connections: 10_000,
             requests_per_connection: 1_000_000,

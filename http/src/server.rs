@@ -22,6 +22,7 @@ use grapeshot_core::{
 };
 use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
 use http::HeaderValue;
+use socket2::SockRef;
 
 use crate::Limits;
 use crate::connection::{Buffers, Connection, NEXT_REQUEST};
@@ -42,6 +43,12 @@ const MOST_LAST: usize = 1024;
 /// Their stacks then stay in the processor's cache; with hundreds, those who come back find theirs evicted,
 /// and keeping it costs more than it saves.
 const MOST_LINGERING: usize = 32;
+
+/// How many bytes of a response the kernel takes beyond what it can send, for each connection.
+///
+/// Without a bound it takes megabytes for a peer that reads slowly or not at all, and lets go of them in such lumps
+/// that the rate of a slow peer cannot be told (`TCP_NOTSENT_LOWAT` in tcp(7); accepted sockets inherit it).
+const MOST_UNSENT: u32 = 128 << 10;
 
 /// A buffer that has grown beyond this is not kept.
 const LARGEST_SPARE: usize = 64 << 10;
@@ -181,6 +188,8 @@ impl Server {
     /// Outside a coroutine.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         let Server { listener, limits, name, linger, log, control, ending: _ending } = self;
+        // A failure costs memory, not sense.
+        let _ = SockRef::from(&listener).set_tcp_notsent_lowat(MOST_UNSENT);
         let shared = Rc::new(Shared {
             handler: Box::new(move |request, response| *response = Some(handler.handle(request))),
             limits,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use grapeshot_core::{now, sleep, spawn, stats, test, with_timeout};
 use grapeshot_http::{Limits, Request, Response, StatusCode};
+use socket2::SockRef;
 
 use support::{Client, SECOND, Site, echo, get, post, post_chunks, show};
 
@@ -332,6 +333,35 @@ fn a_peer_that_does_not_read_is_let_go() {
     });
 }
 
+/// A peer that takes a little, always just in time, is let go once its rate is too low; one that is only slow is not.
+#[test]
+fn a_peer_that_takes_a_response_too_slowly_is_let_go() {
+    test::run(|| {
+        let site = Site::with(
+            |limits| {
+                limits.response_bytes_per_second = 100_000;
+                limits.response_grace = 5 * SECOND;
+                // What is shown is not that one write has a limit.
+                limits.write_timeout = Duration::MAX;
+            },
+            |_: &mut Request<'_>| Response::bytes(vec![b'x'; 32 << 20]),
+        );
+        for (a_second, is_let_go) in [(20_000, true), (4 << 20, false)] {
+            let before = stats().coroutines;
+            let mut client = site.connect();
+            SockRef::from(&client.stream).set_recv_buffer_size(64 << 10).unwrap();
+            client.send(get("/"));
+            let mut taken = vec![0; a_second];
+            let mut got = 0;
+            for _ in 0..40 {
+                sleep(SECOND);
+                got += client.stream.read(&mut taken).unwrap();
+            }
+            assert_eq!(stats().coroutines == before, is_let_go, "{a_second} bytes a second, {got} in all");
+        }
+    });
+}
+
 /// Small answers fill the buffers as well, when the peer asks on and on.
 #[test]
 fn a_peer_that_asks_and_does_not_read_is_let_go() {
@@ -394,6 +424,7 @@ fn a_limit_without_end_is_no_limit() {
             limits.idle_timeout = Duration::MAX;
             limits.body_grace = Duration::MAX;
             limits.write_timeout = Duration::MAX;
+            limits.response_grace = Duration::MAX;
             limits.drain_timeout = Duration::MAX;
             limits.body_bytes = u64::MAX;
             limits.discard_bytes = u64::MAX;
