@@ -66,6 +66,7 @@ mod fault;
 mod panics;
 mod trace;
 pub mod sync;
+pub mod channel;
 pub mod test;
 
 pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadline, with_time_limit, with_timeout};
