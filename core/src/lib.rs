@@ -52,6 +52,7 @@ mod joiners;
 mod source;
 mod hibernate;
 pub mod events;
+pub mod threads;
 mod slots;
 mod reactor;
 mod signals;
@@ -89,5 +90,6 @@ pub use self::spawn::{
     current, spawn,
 };
 pub use self::stack::Guards;
+pub use self::threads::{OffloadLimits, RemoteJoinHandle, offload, set_offload_limits, try_offload};
 pub use self::wait_queue::WaitQueue;
 pub use self::yielding::{set_own_selfishness, set_selfishness, sleep, sleep_until, yield_now, yield_slice};

@@ -27,7 +27,6 @@ use crate::reactor::{MioReactor, Reactor};
 use crate::record::Record;
 use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signals::Signals;
-use crate::slots::Inbox;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
 use crate::stack::{Guards, StackOptions, StackPool};
 
@@ -42,9 +41,15 @@ const EXIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a test lets the kernel hand over what local sockets have in flight, before time jumps.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
+/// How long a coroutine may hold the loop without a warning, unless set.
+const LATENCY_LIMIT: Duration = Duration::from_millis(200);
+
 
 /// How long a test under virtual time waits for real input and output before it calls that a deadlock.
 const IO_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test under virtual time waits for work on other threads, before it looks whether it is over.
+const WORK_SLICE: Duration = Duration::from_millis(100);
+
 
 /// Runs `main` in a coroutine on this thread, with everything at its default, and returns the program's exit code.
 ///
@@ -206,7 +211,7 @@ impl Runtime {
         if !scheduler::install(&scheduler) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "this thread already has a runtime").into());
         }
-        let inbox = Inbox::open(scheduler.id, remote);
+        let inbox = Inbox::open(scheduler.id, remote, self.virtual_time);
         // Nobody else can have set it.
         let _ = scheduler.inbox.set(inbox);
         let installed = Installed { scheduler: &scheduler };
@@ -273,7 +278,16 @@ fn cancel_where(scheduler: &Scheduler, condition: impl Fn(&Record) -> bool) {
 
 /// Moves a virtual clock to the next timer, once nothing can run.
 fn advance(scheduler: &Scheduler) -> Result<(), RunError> {
-    let waits_for_io = scheduler.slots.waiting() > 0;
+    if let Some(inbox) = scheduler.inbox.get() {
+        // In this order: work that is over has brought its result before.
+        if inbox.awaits_work() {
+            return scheduler.poll_for(WORK_SLICE).map(drop).map_err(RunError::from);
+        }
+        if inbox.has_mail() {
+            return scheduler.poll_for(Duration::ZERO).map(drop).map_err(RunError::from);
+        }
+    }
+    let waits_for_io = scheduler.slots.waiting() > 0 || scheduler.tickets.len() > 0;
     if waits_for_io && scheduler.poll_for(IN_FLIGHT)? {
         return Ok(());
     }

@@ -33,9 +33,10 @@ use crate::panics::{self, Details, PanicNotifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
 use crate::record::{Queue, Record, State};
-use crate::slots::{Inbox, Slots};
+use crate::slots::Slots;
 use crate::stack::StackPool;
 use crate::sweep::Sweeper;
+use crate::threads::{Inbox, Mail, Tickets};
 use crate::timer_wheel::TimerWheel;
 
 /// How many more coroutines a drain resumes after all that were runnable when it began.
@@ -145,6 +146,7 @@ thread_local! {
     // no destructor makes the variable cheaper to reach, and reachable from those of others.
     static CURRENT: RefCell<ManuallyDrop<Option<Rc<Scheduler>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
+    pub(crate) latency_limit: Option<Duration>,
 
 static NEXT_RUNTIME: AtomicU32 = AtomicU32::new(1);
 
@@ -240,6 +242,9 @@ impl Scheduler {
         }
     }
 
+            pulse: Arc::new(Pulse::new(setup.latency_limit)),
+            tickets: Tickets::default(),
+            mail: RefCell::default(),
     /// The running coroutine.
     ///
     /// # Panics
@@ -355,14 +360,19 @@ impl Scheduler {
 
     fn poll(&self, timeout: Duration) -> io::Result<()> {
         let mut events = self.events.take();
-        self.reactor.borrow_mut().poll(timeout, &mut events)?;
+        let timeout = self.inbox.get().map_or(timeout, |inbox| inbox.before_poll(timeout));
+        let mut reactor = self.reactor.borrow_mut();
+        if timeout.is_zero() {
+            reactor.poll(timeout, &mut events)?;
+        } else {
+            self.pulse.wait(|| reactor.poll(timeout, &mut events))?;
+        }
+        drop(reactor);
         for event in events.drain(..) {
             self.dispatch(event);
         }
         self.events.replace(events);
-        if let Some(inbox) = self.inbox.get() {
-            inbox.take_released().into_iter().for_each(|slot| self.close_slot(slot));
-        }
+        self.take_mail();
         Ok(())
     }
 
@@ -373,6 +383,20 @@ impl Scheduler {
     }
 
     fn dispatch(&self, event: Event) {
+    /// Does what other threads have brought.
+    fn take_mail(&self) {
+        let mut mail = self.mail.take();
+        if self.inbox.get().is_some_and(|inbox| inbox.collect(&mut mail)) {
+            mail.released.drain(..).for_each(|slot| self.close_slot(slot));
+            for ticket in mail.woken.drain(..) {
+                // A waiter that was cancelled in the meantime has passed its wake on.
+                self.end_foreign_wait(ticket);
+            }
+            mail.calls.drain(..).for_each(|call| call());
+        }
+        self.mail.replace(mail);
+    }
+
         if event.token == SIGNAL_TOKEN {
             self.signalled.set(true);
             return;
@@ -426,6 +450,7 @@ impl Scheduler {
             (None, Queue::Tail) => self.ready.borrow_mut().push_back(record),
             (None, Queue::AfterPoll) => self.after_poll.borrow_mut().push(record),
             (Some(stack), _) => {
+        self.pulse.beat();
                 record.identity.stack.set(None);
                 self.stacks.give_back(stack);
                 if record.body.hibernates() && !record.root_cancelled.get() {

@@ -5,16 +5,14 @@
 //! - One waiter per descriptor and direction (POL-1), and beside it at most one [`Waker`], of a future that polls.
 //! - No waker is woken or dropped while the table is borrowed.
 //! - A slot belongs to one [`Source`](crate::Source) from its registration to its release;
-//!   a release from another thread arrives through the [`Inbox`].
+//!   a release from another thread arrives through the [`Inbox`](crate::threads::Inbox).
 
 use std::cell::RefCell;
-use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use crate::park::Unparker;
-use crate::reactor::{Remote, readiness};
+use crate::reactor::readiness;
 use crate::record::{Record, State};
 
 /// Which way bytes go.
@@ -191,43 +189,4 @@ impl Slots {
 
 fn wake(wakers: [Option<Waker>; 2]) {
     wakers.into_iter().flatten().for_each(Waker::wake);
-}
-
-/// Where other threads leave the slots of sources they dropped.
-pub(crate) struct Inbox {
-    runtime: u32,
-    released: Mutex<Vec<u32>>,
-    remote: Box<dyn Remote>,
-}
-
-static INBOXES: Mutex<Vec<Arc<Inbox>>> = Mutex::new(Vec::new());
-
-fn inboxes() -> std::sync::MutexGuard<'static, Vec<Arc<Inbox>>> {
-    INBOXES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Inbox {
-    /// Makes the inbox of a runtime known to all threads.
-    pub(crate) fn open(runtime: u32, remote: Box<dyn Remote>) -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox { runtime, released: Mutex::default(), remote });
-        inboxes().push(inbox.clone());
-        inbox
-    }
-
-    pub(crate) fn close(&self) {
-        inboxes().retain(|inbox| inbox.runtime != self.runtime);
-    }
-
-    /// Releases a slot of another thread's runtime, if that still runs.
-    pub(crate) fn release(runtime: u32, index: u32, descriptor: RawFd) {
-        let Some(inbox) = inboxes().iter().find(|inbox| inbox.runtime == runtime).cloned() else { return };
-        inbox.remote.deregister(descriptor);
-        inbox.released.lock().unwrap_or_else(PoisonError::into_inner).push(index);
-        // Whoever waits on the slot must hear of it now, and not when something else happens.
-        inbox.remote.wake();
-    }
-
-    pub(crate) fn take_released(&self) -> Vec<u32> {
-        std::mem::take(&mut *self.released.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }

@@ -1,0 +1,188 @@
+//! The way to the result of work on another thread.
+//!
+//! One side holds a [`Promise`] and keeps it, or drops it; the other holds a [`RemoteJoinHandle`].
+//!
+//! # Invariants
+//!
+//! - A handle always learns of the end: a promise that is dropped counts as cancelled.
+//! - A result that nobody will take is dropped where it was made.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::identity::CoroutineId;
+use crate::panics;
+use crate::scheduler;
+use crate::spawn::JoinError;
+use crate::threads::waiting::{WaitList, Waited, lock, wait, wake_all};
+
+struct Shared<T> {
+    progress: Mutex<Progress<T>>,
+    cancelled: AtomicBool,
+}
+
+struct Progress<T> {
+    result: Option<Result<T, JoinError>>,
+    is_finished: bool,
+    /// The handle is gone.
+    is_unwanted: bool,
+    /// The runtime and the coroutine that do the work, where a coroutine does it and has begun.
+    worker: Option<(u32, CoroutineId)>,
+    waiting: WaitList,
+    canceller: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Makes both sides of a piece of work, and says in `waiting_for` what its joiners wait for.
+pub(crate) fn promise<T>(waiting_for: &'static str) -> (Promise<T>, RemoteJoinHandle<T>) {
+    let progress = Progress {
+        result: None,
+        is_finished: false,
+        is_unwanted: false,
+        worker: None,
+        waiting: WaitList::default(),
+        canceller: None,
+    };
+    let shared = Arc::new(Shared { progress: Mutex::new(progress), cancelled: AtomicBool::new(false) });
+    (Promise { shared: shared.clone() }, RemoteJoinHandle { shared, waiting_for })
+}
+
+/// The side that does the work.
+pub(crate) struct Promise<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Promise<T> {
+    /// Whether the work is to be left undone, if it has not begun.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Notes which coroutine does the work, and how it is cancelled from another thread.
+    ///
+    /// False if it was cancelled before.
+    pub(crate) fn begin(&self, worker: (u32, CoroutineId), canceller: Box<dyn FnOnce() + Send>) -> bool {
+        let mut progress = lock(&self.shared.progress);
+        progress.worker = Some(worker);
+        progress.canceller = Some(canceller);
+        drop(progress);
+        !self.is_cancelled()
+    }
+
+    /// Hands the result over; gives it back if nobody wants it.
+    pub(crate) fn keep(self, result: Result<T, JoinError>) -> Option<Result<T, JoinError>> {
+        self.shared.finish(result)
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        drop(self.shared.finish(Err(JoinError::Cancelled)));
+    }
+}
+
+impl<T> Shared<T> {
+    /// The first end counts.
+    fn finish(&self, result: Result<T, JoinError>) -> Option<Result<T, JoinError>> {
+        let mut progress = lock(&self.progress);
+        if std::mem::replace(&mut progress.is_finished, true) {
+            return Some(result);
+        }
+        let unwanted = if progress.is_unwanted { Some(result) } else { progress.result.replace(result) };
+        let waiting = progress.waiting.take();
+        let canceller = progress.canceller.take();
+        drop(progress);
+        drop(canceller);
+        wake_all(waiting);
+        unwanted
+    }
+}
+
+/// The way to the result of work that another thread, or a coroutine of another runtime, does.
+///
+/// Usable from any thread. Dropping it lets the work go on by itself; its result is then dropped where it was made.
+pub struct RemoteJoinHandle<T> {
+    shared: Arc<Shared<T>>,
+    waiting_for: &'static str,
+}
+
+impl<T> RemoteJoinHandle<T> {
+    /// Waits for the end of the work and returns what it returned.
+    ///
+    /// A coroutine parks; a thread without a runtime blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Panicked`] when it panicked; [`JoinError::Cancelled`] when it was cancelled, or its runtime or pool
+    /// ended first; [`JoinError::WouldDeadlock`] when a coroutine joins itself; [`JoinError::Refused`] when it has not
+    /// ended and the caller unwinds, and so cannot wait.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds; the handle is dropped and the work goes on.
+    pub fn join(self) -> Result<T, JoinError> {
+        self.wait()
+    }
+
+    /// [`join`](Self::join), for those who must do something else when they are cut off.
+    pub(crate) fn wait(&self) -> Result<T, JoinError> {
+        let own = scheduler::with(|scheduler| {
+            let current = scheduler.current.borrow();
+            current.as_ref().map(|record| (scheduler.id, record.id()))
+        })
+        .flatten();
+        let joined = wait(
+            &self.shared.progress,
+            |progress| &mut progress.waiting,
+            self.waiting_for,
+            None,
+            |progress| match progress.result.take() {
+                None if progress.is_finished => Some(Err(JoinError::Cancelled)),
+                None if own.is_some() && progress.worker == own => Some(Err(JoinError::WouldDeadlock)),
+                result => result,
+            },
+        );
+        match joined {
+            Waited::Ready(result) => result,
+            Waited::TimedOut | Waited::Refused => Err(JoinError::Refused),
+        }
+    }
+
+    /// Asks for the end of the work; never suspends.
+    ///
+    /// Work that has not begun is left undone. A coroutine that does it is cancelled; a thread that does it goes on.
+    pub fn cancel(&self) {
+        self.shared.cancelled.store(true, Ordering::Release);
+        let canceller = lock(&self.shared.progress).canceller.take();
+        if let Some(cancel) = canceller {
+            cancel();
+        }
+    }
+
+    /// Whether the work has ended.
+    pub fn is_finished(&self) -> bool {
+        lock(&self.shared.progress).is_finished
+    }
+}
+
+impl<T> Drop for RemoteJoinHandle<T> {
+    fn drop(&mut self) {
+        let mut progress = lock(&self.shared.progress);
+        progress.is_unwanted = true;
+        let result = progress.result.take();
+        let reports = progress.worker.is_some();
+        drop(progress);
+        // A worker thread's panic has been reported by the process's panic hook.
+        if let Some(Err(JoinError::Panicked(panic))) = &result
+            && reports
+        {
+            panics::print_stderr(&format!("a coroutine of another runtime panicked, and was not joined: {panic}"));
+        }
+    }
+}
+
+impl<T> fmt::Debug for RemoteJoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteJoinHandle({})", if self.is_finished() { "finished" } else { "running" })
+    }
+}

@@ -1,0 +1,33 @@
+//! Other threads: work handed to them, and news that comes back from them.
+//!
+//! A runtime belongs to one thread; what others have to tell it goes through its inbox.
+//!
+//! ```text
+//!   another thread ──► Inbox (a locked queue) ──► wake, if the loop sleeps ──► the loop collects ──► unpark
+//!        ▲                                                                                            │
+//!        └─── offload, WorkerPool ◄───────────────── a coroutine parks ◄──────────────────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! - A coroutine is woken by its own thread only: others name its wait by a [`Ticket`](tickets::Ticket).
+//! - A sleeping loop is woken once, however much is brought to it before it looks.
+//! - Whoever was woken from a shared queue and is cut off before it runs wakes the next one.
+//! - What users can fill is bounded.
+//! - No lock is held while code of the user's runs, nor across a switch.
+//!
+//! # What is absent
+//!
+//! Moving a coroutine to another thread, which DESIGN §2 rules out.
+
+mod offload;
+mod pool;
+mod join;
+mod waiting;
+mod inbox;
+mod tickets;
+
+pub(crate) use self::inbox::{Inbox, Mail};
+pub use self::join::RemoteJoinHandle;
+pub use self::offload::{OffloadLimits, offload, set_offload_limits, try_offload};
+pub(crate) use self::tickets::Tickets;
