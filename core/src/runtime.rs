@@ -29,6 +29,7 @@ use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signals::Signals;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
 use crate::stack::{Guards, StackOptions, StackPool};
+use crate::threads::Inbox;
 
 #[cfg(test)]
 mod tests;
@@ -41,15 +42,12 @@ const EXIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a test lets the kernel hand over what local sockets have in flight, before time jumps.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
-/// How long a coroutine may hold the loop without a warning, unless set.
-const LATENCY_LIMIT: Duration = Duration::from_millis(200);
 
-
-/// How long a test under virtual time waits for real input and output before it calls that a deadlock.
-const IO_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a test under virtual time waits for work on other threads, before it looks whether it is over.
 const WORK_SLICE: Duration = Duration::from_millis(100);
 
+/// How long a test under virtual time waits for real input and output before it calls that a deadlock.
+const IO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `main` in a coroutine on this thread, with everything at its default, and returns the program's exit code.
 ///

@@ -114,6 +114,10 @@ pub(crate) struct Scheduler {
     pub(crate) panic_details: RefCell<HashMap<CoroutineId, Details>>,
     pub(crate) crashes: Cell<usize>,
     pub(crate) inbox: OnceCell<Arc<Inbox>>,
+    /// Waits that other threads may end.
+    pub(crate) tickets: Tickets,
+    /// Room for what comes in, kept for its allocations.
+    mail: RefCell<Mail>,
     reactor: RefCell<Box<dyn Reactor>>,
     events: RefCell<Vec<Event>>,
     next_id: Cell<u64>,
@@ -146,7 +150,6 @@ thread_local! {
     // no destructor makes the variable cheaper to reach, and reachable from those of others.
     static CURRENT: RefCell<ManuallyDrop<Option<Rc<Scheduler>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
-    pub(crate) latency_limit: Option<Duration>,
 
 static NEXT_RUNTIME: AtomicU32 = AtomicU32::new(1);
 
@@ -235,6 +238,8 @@ impl Scheduler {
             panic_details: RefCell::default(),
             crashes: Cell::new(0),
             inbox: OnceCell::new(),
+            tickets: Tickets::default(),
+            mail: RefCell::default(),
             reactor: RefCell::new(setup.reactor),
             events: RefCell::default(),
             next_id: Cell::new(1),
@@ -242,9 +247,6 @@ impl Scheduler {
         }
     }
 
-            pulse: Arc::new(Pulse::new(setup.latency_limit)),
-            tickets: Tickets::default(),
-            mail: RefCell::default(),
     /// The running coroutine.
     ///
     /// # Panics
@@ -361,13 +363,7 @@ impl Scheduler {
     fn poll(&self, timeout: Duration) -> io::Result<()> {
         let mut events = self.events.take();
         let timeout = self.inbox.get().map_or(timeout, |inbox| inbox.before_poll(timeout));
-        let mut reactor = self.reactor.borrow_mut();
-        if timeout.is_zero() {
-            reactor.poll(timeout, &mut events)?;
-        } else {
-            self.pulse.wait(|| reactor.poll(timeout, &mut events))?;
-        }
-        drop(reactor);
+        self.reactor.borrow_mut().poll(timeout, &mut events)?;
         for event in events.drain(..) {
             self.dispatch(event);
         }
@@ -376,13 +372,6 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Polls without waiting longer than `timeout`, for the virtual clock; says whether anything woke.
-    pub(crate) fn poll_for(&self, timeout: Duration) -> io::Result<bool> {
-        self.poll(timeout)?;
-        Ok(self.has_runnable())
-    }
-
-    fn dispatch(&self, event: Event) {
     /// Does what other threads have brought.
     fn take_mail(&self) {
         let mut mail = self.mail.take();
@@ -397,6 +386,13 @@ impl Scheduler {
         self.mail.replace(mail);
     }
 
+    /// Polls without waiting longer than `timeout`, for the virtual clock; says whether anything woke.
+    pub(crate) fn poll_for(&self, timeout: Duration) -> io::Result<bool> {
+        self.poll(timeout)?;
+        Ok(self.has_runnable())
+    }
+
+    fn dispatch(&self, event: Event) {
         if event.token == SIGNAL_TOKEN {
             self.signalled.set(true);
             return;
@@ -450,7 +446,6 @@ impl Scheduler {
             (None, Queue::Tail) => self.ready.borrow_mut().push_back(record),
             (None, Queue::AfterPoll) => self.after_poll.borrow_mut().push(record),
             (Some(stack), _) => {
-        self.pulse.beat();
                 record.identity.stack.set(None);
                 self.stacks.give_back(stack);
                 if record.body.hibernates() && !record.root_cancelled.get() {
