@@ -107,9 +107,16 @@ pub enum Withdrawal {
 pub struct Unparker {
     pub(crate) record: Rc<Record>,
     pub(crate) generation: u32,
+    /// Which arm of a `select` it was left with; zero for any other wait.
+    pub(crate) arm: u16,
 }
 
 impl Unparker {
+    /// The same wait, left with one of several arms: the wait's record tells which one ended it.
+    pub(crate) fn for_arm(&self, arm: u16) -> Unparker {
+        Unparker { record: self.record.clone(), generation: self.generation, arm }
+    }
+
     /// Makes the waiting coroutine runnable; it runs in its turn, not now.
     ///
     /// Never suspends.
@@ -252,7 +259,7 @@ pub(crate) fn wait(
     record.reason.set(reason);
     record.state.set(State::Parked);
     let started = StartedWait(record);
-    arm(Unparker { record: record.clone(), generation });
+    arm(Unparker { record: record.clone(), generation, arm: 0 });
     scheduler::with(|scheduler| scheduler.begin_wait(record, generation, deadline));
     let mut outcome = leave(record);
     if outcome != Outcome::Woken && withdraw() == Withdrawal::Requested {
@@ -308,8 +315,8 @@ impl Scheduler {
         record.swept.set(false);
         self.sweeper.note_parked();
         if let Some(deadline) = deadline.filter(|&at| at != u64::MAX) {
-            let key =
-                self.timers.borrow_mut().insert(deadline, Timer::Wait(Unparker { record: record.clone(), generation }));
+            let unparker = Unparker { record: record.clone(), generation, arm: 0 };
+            let key = self.timers.borrow_mut().insert(deadline, Timer::Wait(unparker));
             record.timer.set(Some(key));
         }
     }
@@ -329,6 +336,7 @@ impl Scheduler {
         }
         match record.state.get() {
             State::Parked | State::Hibernating if record.generation.get() == unparker.generation => {
+                record.woken_arm.set(unparker.arm);
                 self.make_ready(record, outcome);
                 Ok(())
             }

@@ -92,6 +92,8 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
 
     /// The wait in progress must not be cut short by cancellation.
     pub(crate) held: Cell<bool>,
+    /// Which arm's unparker ended the last wait that was ended by one.
+    pub(crate) woken_arm: Cell<u16>,
     /// Nanoseconds since the runtime's start, when the present state began.
     pub(crate) since: Cell<u64>,
     pub(crate) timer: Cell<Option<TimerKey>>,
@@ -134,6 +136,7 @@ impl<B> Record<B> {
             outcome: Cell::new(Outcome::Woken),
             interrupted: Cell::new(false),
             held: Cell::new(false),
+            woken_arm: Cell::new(0),
             root_cancelled: Cell::new(false),
             root_raised: Cell::new(false),
             detached: Cell::new(false),

@@ -485,7 +485,7 @@ impl Scheduler {
         record.generation.set(generation);
         record.since.set(self.now.get());
         record.state.set(State::Hibernating);
-        record.body.arm(self, &Unparker { record: record.clone(), generation });
+        record.body.arm(self, &Unparker { record: record.clone(), generation, arm: 0 });
     }
 
     /// Ends a coroutine that nobody can start any more.

@@ -1,9 +1,38 @@
-//! Channels between coroutines of one thread: ways to hand values over, each with its own rule of who sees what.
+//! Channels between the coroutines of one thread.
 //!
-//! - [`broadcast()`]: every receiver sees every message; who is too slow is told how many it missed.
-//! - [`watch()`]: every receiver sees the latest value.
-//! - [`Fifo`], [`Deque`]: unbounded queues with one way and two ways in and out.
+//! ```text
+//!             ┌──────────── one channel ────────────┐
+//!   Sender ──►│ bounded, unbounded: a queue         │──► Receiver
+//!   Sender ──►│ rendezvous: from hand to hand       │──► Receiver      each item reaches one receiver
+//!             └─────────────────────────────────────┘
+//!   oneshot::Sender ──────── one item ──────────────► oneshot::Receiver
+//! ```
+//!
+//! Beside these: [`broadcast()`], where every receiver sees every message, and [`watch()`], where it sees the latest value;
+//! [`Fifo`] and [`Deque`], queues that are shared whole and never closed.
+//!
+//! Names and results are those of `std::sync::mpsc` where that has them; here receivers can be cloned too.
+//! A channel stays on its thread: no atomics, and items need not be `Send`.
+//!
+//! # Invariants
+//!
+//! - Items come out in the order they went in, each once, or go back to who sent them;
+//!   no sequence of cancels and time limits loses one.
+//! - A wake given to a wait that ended otherwise goes to the next who waits; nobody waits while there is something.
+//! - What happens when a queue is full is the constructor's word: it waits, refuses or drops ([`Overflow`]).
+//! - A coroutine that unwinds gets an error where it would wait.
+//!
+//! # What is absent
+//!
+//! Other threads. A coroutine that sends or receives without ever having to wait is not made to give way.
+//!
+//! Sources: `std::sync::mpsc`; the channels of Stackless Python (SYL-3).
 
+mod ends;
+mod queue;
+mod rendezvous;
+pub mod oneshot;
+mod error;
 mod broadcast;
 mod watch;
 mod fifo;
@@ -12,5 +41,13 @@ mod handoff;
 
 pub use self::broadcast::{BroadcastReceiver, BroadcastRecvError, BroadcastSender, Unheard, broadcast};
 pub use self::deque::Deque;
+pub use self::ends::{
+    IntoIter, Iter, Receiver, Sender, TryIter, bounded, bounded_with, rendezvous, rendezvous_with, unbounded,
+};
+pub use self::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use self::fifo::Fifo;
+pub use self::oneshot::oneshot;
+pub use self::queue::Overflow;
+pub use self::rendezvous::Prefer;
 pub use self::watch::{WatchError, WatchReceiver, WatchSender, watch};
+
