@@ -117,8 +117,16 @@ impl<W> Line<W> {
     where
         W: Copy,
     {
-        let places = self.places.borrow();
-        places.waiting.iter().find_map(|place| place.1.as_ref().map(|waiter| waiter.0))
+        let mut places = self.places.borrow_mut();
+        loop {
+            match places.waiting.front()? {
+                (_, Some((want, _))) => return Some(*want),
+                (_, None) => {
+                    places.waiting.pop_front();
+                    places.empty -= 1;
+                }
+            }
+        }
     }
 
     /// How many wait.

@@ -34,6 +34,15 @@ mod error;
 mod holder;
 mod line;
 mod mutex;
+mod semaphore;
+mod raw_rw_lock;
+mod rw_lock;
+mod reentrant_mutex;
+mod reentrant_rw_lock;
 
-pub use self::error::WaitError;
+pub use self::error::{LockError, WaitError};
 pub use self::mutex::{Mutex, MutexGuard};
+pub use self::reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
+pub use self::reentrant_rw_lock::{ReentrantReadGuard, ReentrantRwLock, ReentrantWriteGuard};
+pub use self::rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use self::semaphore::{OwnedPermit, Permit, Semaphore};

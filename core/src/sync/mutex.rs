@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-use super::error::{WaitError, must_have_waited};
+use super::error::{WaitError, abort_refused};
 use super::holder::{Holder, would_wait_for_itself};
 use super::line::Line;
 use crate::park::Reason;
@@ -87,7 +87,9 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         if !self.raw.try_take() {
-            must_have_waited("Mutex::lock", self.raw.wait("Mutex::lock", None));
+            if let Err(refused) = self.raw.wait("Mutex::lock", None) {
+                abort_refused("Mutex::lock", refused);
+            }
         }
         self.guard()
     }
