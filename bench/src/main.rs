@@ -23,7 +23,7 @@ use options::Options;
 
 const USAGE: &str = "\
 usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
-TABLE is http, echo, yield, spawn, sleepers, idle or all; the release build is the one to measure.";
+TABLE is http, echo, yield, spawn, sleepers, waits, idle or all; the release build is the one to measure.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -55,6 +55,7 @@ fn run(words: &[String]) -> io::Result<()> {
         "yield" => micro::yield_now(&options),
         "spawn" => micro::spawn(&options),
         "sleepers" => micro::sleepers(&options),
+        "waits" => micro::waits(&options),
         "idle" => idle::idle(&options),
         "all" => {
             sockets::http(&options)?;
@@ -62,6 +63,7 @@ fn run(words: &[String]) -> io::Result<()> {
             micro::yield_now(&options)?;
             micro::spawn(&options)?;
             micro::sleepers(&options)?;
+            micro::waits(&options)?;
             idle::idle(&options)
         }
         _ => Err(io::Error::other(USAGE)),

@@ -7,6 +7,7 @@
 
 mod sleepers;
 mod spawn;
+mod waits;
 mod yield_now;
 
 use std::io;
@@ -20,6 +21,7 @@ use crate::stats::Summary;
 
 pub use sleepers::{SLEEP_AS, sleep_as, sleepers};
 pub use spawn::spawn;
+pub use waits::waits;
 pub use yield_now::yield_now;
 
 /// What the others are compared with.
