@@ -31,6 +31,7 @@
 
 mod tcp;
 mod udp;
+pub mod process;
 mod address;
 mod whole;
 mod channel;
