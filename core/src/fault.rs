@@ -117,6 +117,14 @@ pub(crate) fn watch<R>(info: &Identity, resume: impl FnOnce() -> R) -> R {
     resume()
 }
 
+/// Shows who runs on this thread now, if a coroutine does; for signal handlers.
+pub(crate) fn with_watched(look: impl FnOnce(&Identity)) {
+    // SAFETY: null, or borrowed by the call of `watch` that this thread is in.
+    if let Some(current) = unsafe { CURRENT.get().as_ref() } {
+        look(current);
+    }
+}
+
 /// The signal handler.
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid siginfo_t to a handler that was installed with SA_SIGINFO.

@@ -24,7 +24,7 @@
 //! # What is absent
 //!
 //! Sockets and addresses (`grapeshot-net`), names, protocols.
-//! Waking from another thread, signals other than the two that end a run, locks and channels are to come.
+//! Signals other than the two that end a run, locks and channels are to come.
 //!
 //! # Reading order
 //!
@@ -66,6 +66,8 @@ mod sweep;
 mod fault;
 mod panics;
 mod trace;
+mod symbols;
+mod watchdog;
 pub mod sync;
 pub mod channel;
 pub mod test;
@@ -91,5 +93,11 @@ pub use self::spawn::{
 };
 pub use self::stack::Guards;
 pub use self::threads::{OffloadLimits, RemoteJoinHandle, offload, set_offload_limits, try_offload};
+pub use self::symbols::{StackFrame, StackTrace};
 pub use self::wait_queue::WaitQueue;
+#[doc(hidden)]
+pub use self::watchdog::stacks_sampled;
+pub use self::watchdog::{
+    LatencyNotifier, LatencyWarning, restore_latency_notifier, set_latency_notifier, set_latency_warning,
+};
 pub use self::yielding::{set_own_selfishness, set_selfishness, sleep, sleep_until, yield_now, yield_slice};

@@ -25,6 +25,7 @@ use crate::scheduler::{self, Scheduler};
 use crate::spawn::{Coroutine, CoroutineInfo};
 use crate::stack::StackError;
 use crate::trace;
+use crate::watchdog::excused;
 
 /// Told of every panic that nobody joins: see [`set_panic_notifier`].
 pub type PanicNotifier = Rc<dyn Fn(&CoroutineInfo, &Panic)>;
@@ -91,7 +92,7 @@ impl Panic {
     /// The first call in a process reads the program's debug information, which takes a while.
     pub fn trace(&self) -> String {
         let mut trace = self.inner.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        trace.as_mut().map(trace::compact).unwrap_or_default()
+        trace.as_mut().map(|trace| excused(|| trace::compact(trace))).unwrap_or_default()
     }
 
     /// The value given to `panic!`, for `std::panic::resume_unwind`.
@@ -249,7 +250,7 @@ fn report_by_default(info: &CoroutineInfo, panic: &Panic) {
 }
 
 /// Joins the lines of a text, and makes characters visible with which a message could pass for something else.
-fn in_one_line(text: &str) -> String {
+pub(crate) fn in_one_line(text: &str) -> String {
     let joined = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
     let mut line = String::with_capacity(joined.len());
     for character in joined.chars() {
@@ -318,7 +319,8 @@ pub fn print_stderr(text: &str) {
     print_line(id.flatten().unwrap_or(0), text);
 }
 
-fn print_line(id: u64, text: &str) {
+/// [`print_stderr`] in the name of the coroutine with this number.
+pub(crate) fn print_line(id: u64, text: &str) {
     let line = format!("{id}:\t{} {text}\n", timestamp(SystemTime::now()));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }

@@ -29,6 +29,7 @@ use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signals::Signals;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
 use crate::stack::{Guards, StackOptions, StackPool};
+use crate::watchdog;
 use crate::threads::Inbox;
 
 #[cfg(test)]
@@ -39,6 +40,9 @@ const MAX_COROUTINES: usize = 4_000_000;
 
 /// How long coroutines have to end when `run` leaves, unless set.
 const EXIT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a coroutine may hold the loop without a warning, unless set.
+const LATENCY_LIMIT: Duration = Duration::from_millis(200);
 
 /// How long a test lets the kernel hand over what local sockets have in flight, before time jumps.
 const IN_FLIGHT: Duration = Duration::from_millis(2);
@@ -100,6 +104,8 @@ pub struct Runtime {
     exit_deadline: Duration,
     selfishness: u16,
     seed: Option<u64>,
+    latency_limit: Option<Duration>,
+    sampling: Option<Duration>,
     pub(crate) shuffle: bool,
     pub(crate) virtual_time: bool,
 }
@@ -114,6 +120,8 @@ impl Default for Runtime {
             exit_deadline: EXIT_DEADLINE,
             selfishness: 4,
             seed: None,
+            latency_limit: Some(LATENCY_LIMIT),
+            sampling: None,
             shuffle: false,
             virtual_time: false,
         }
@@ -173,6 +181,26 @@ impl Runtime {
         self
     }
 
+    /// For how long a coroutine may hold the loop before the watchdog says so, with its name and its stack (DIA-1);
+    /// 0.2 s unless set, `None` for as long as it likes.
+    ///
+    /// A hold is reported while it lasts and once more when it is over, to the notifier that
+    /// [`set_latency_notifier`](crate::set_latency_notifier) sets, or in a line on stderr.
+    /// The watchdog is a thread of the runtime's; to take the stack it sends the loop's thread a SIGURG,
+    /// for which it installs a handler that passes other such signals on to the one before.
+    /// While a debugger is attached it says nothing.
+    pub fn latency_warning(mut self, limit: Option<Duration>) -> Runtime {
+        self.latency_limit = limit;
+        self
+    }
+
+    /// Has the watchdog take the stack of whatever runs at this pace instead of warning, for tests of the watchdog.
+    #[doc(hidden)]
+    pub fn sample_stacks_every(mut self, pause: Duration) -> Runtime {
+        self.sampling = Some(pause);
+        self
+    }
+
     /// Runs `main` in a coroutine on this thread and drives the loop until it ends: see [`run`].
     ///
     /// May be called again afterwards, as often as needed (SCH-7).
@@ -205,6 +233,7 @@ impl Runtime {
             selfishness: self.selfishness,
             seed: self.seed,
             shuffle: self.shuffle,
+            latency_limit: self.latency_limit,
         }));
         if !scheduler::install(&scheduler) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "this thread already has a runtime").into());
@@ -213,6 +242,9 @@ impl Runtime {
         // Nobody else can have set it.
         let _ = scheduler.inbox.set(inbox);
         let installed = Installed { scheduler: &scheduler };
+        if self.latency_limit.is_some() || self.sampling.is_some() {
+            watchdog::watch(&scheduler, self.sampling);
+        }
         let signals = self.signals.then(Signals::listen).transpose()?;
         if let Some(signals) = &signals {
             scheduler.register_signals(signals.descriptor())?;
@@ -324,6 +356,7 @@ struct Installed<'a> {
 
 impl Drop for Installed<'_> {
     fn drop(&mut self) {
+        drop(self.scheduler.watchdog.take());
         if let Some(inbox) = self.scheduler.inbox.get() {
             inbox.close();
         }

@@ -38,6 +38,7 @@ use crate::stack::StackPool;
 use crate::sweep::Sweeper;
 use crate::threads::{Inbox, Mail, Tickets};
 use crate::timer_wheel::TimerWheel;
+use crate::watchdog::{Pulse, Watchdog};
 
 /// How many more coroutines a drain resumes after all that were runnable when it began.
 const EXTRA_RESUMES: usize = 256;
@@ -114,6 +115,9 @@ pub(crate) struct Scheduler {
     pub(crate) panic_details: RefCell<HashMap<CoroutineId, Details>>,
     pub(crate) crashes: Cell<usize>,
     pub(crate) inbox: OnceCell<Arc<Inbox>>,
+    /// What the watchdog sees of the loop.
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) watchdog: RefCell<Option<Watchdog>>,
     /// Waits that other threads may end.
     pub(crate) tickets: Tickets,
     /// Room for what comes in, kept for its allocations.
@@ -143,6 +147,7 @@ pub(crate) struct Setup {
     pub(crate) selfishness: u16,
     pub(crate) seed: Option<u64>,
     pub(crate) shuffle: bool,
+    pub(crate) latency_limit: Option<Duration>,
 }
 
 thread_local! {
@@ -238,6 +243,8 @@ impl Scheduler {
             panic_details: RefCell::default(),
             crashes: Cell::new(0),
             inbox: OnceCell::new(),
+            pulse: Arc::new(Pulse::new(setup.latency_limit)),
+            watchdog: RefCell::new(None),
             tickets: Tickets::default(),
             mail: RefCell::default(),
             reactor: RefCell::new(setup.reactor),
@@ -363,7 +370,13 @@ impl Scheduler {
     fn poll(&self, timeout: Duration) -> io::Result<()> {
         let mut events = self.events.take();
         let timeout = self.inbox.get().map_or(timeout, |inbox| inbox.before_poll(timeout));
-        self.reactor.borrow_mut().poll(timeout, &mut events)?;
+        let mut reactor = self.reactor.borrow_mut();
+        if timeout.is_zero() {
+            reactor.poll(timeout, &mut events)?;
+        } else {
+            self.pulse.wait(|| reactor.poll(timeout, &mut events))?;
+        }
+        drop(reactor);
         for event in events.drain(..) {
             self.dispatch(event);
         }
@@ -439,6 +452,7 @@ impl Scheduler {
             return;
         }
         self.current.replace(Some(record.clone()));
+        self.pulse.beat();
         let finished = fault::watch(&record.identity, || record.context.resume(record.interrupted.get()));
         self.current.replace(None);
         match (finished, record.queue.replace(Queue::None)) {

@@ -164,6 +164,11 @@ impl Extent {
         self.base - self.limit
     }
 
+    /// The addresses of the stack itself.
+    pub(crate) fn usable(self) -> Range<usize> {
+        self.floor()..self.base
+    }
+
     /// Gives back the memory of the whole pages that a suspended coroutine does not use, those
     /// below `sp` less a margin for what corosensei keeps there. Makes one system call, or none if
     /// there is no such page.

@@ -42,7 +42,8 @@ pub struct Test {
 
 impl Default for Test {
     fn default() -> Test {
-        let mut runtime = Runtime::new().signals(false).seed(1).exit_deadline(Duration::from_secs(10));
+        let runtime = Runtime::new().signals(false).seed(1).exit_deadline(Duration::from_secs(10));
+        let mut runtime = runtime.latency_warning(None);
         runtime.virtual_time = true;
         Test { runtime, crashes_allowed: false }
     }
@@ -76,6 +77,12 @@ impl Test {
     /// How long coroutines have to end after the body; 10 s unless set.
     pub fn exit_deadline(mut self, deadline: Duration) -> Test {
         self.runtime = self.runtime.exit_deadline(deadline);
+        self
+    }
+
+    /// For how long a coroutine may hold the loop before the watchdog says so, in real time; for ever unless set.
+    pub fn latency_warning(mut self, limit: Option<Duration>) -> Test {
+        self.runtime = self.runtime.latency_warning(limit);
         self
     }
 

@@ -22,14 +22,22 @@ pub(crate) fn compact(trace: &mut Backtrace) -> String {
     trace.resolve();
     let symbols: Vec<_> = trace.frames().iter().flat_map(|frame| frame.symbols()).collect();
     let panicked = symbols.iter().position(|symbol| is_in(symbol, "std/src/panicking.rs")).unwrap_or(0);
-    let of_coroutine = symbols[panicked..].iter().take_while(|symbol| !is_switch(symbol));
-    of_coroutine.filter_map(|symbol| render(symbol)).take(FRAMES_SHOWN).collect::<Vec<_>>().join(" ")
+    let named = symbols[panicked..].iter().map(|symbol| (name_of(symbol), symbol.filename(), symbol.lineno()));
+    let of_coroutine: Vec<_> = named.take_while(|(name, path, _)| !is_switch(name.as_deref(), *path)).collect();
+    render_all(of_coroutine.iter().filter_map(|(name, path, line)| Some((name.as_deref()?, (*path)?, *line))))
 }
 
-fn render(symbol: &BacktraceSymbol) -> Option<String> {
-    let path = symbol.filename()?;
-    let name = format!("{:#}", symbol.name()?);
-    if is_of_std(&name, path) || is_of_core(path) {
+/// Renders the first frames of those that are neither the runtime's nor the standard library's.
+pub(crate) fn render_all<'a>(frames: impl Iterator<Item = (&'a str, &'a Path, Option<u32>)>) -> String {
+    frames.filter_map(|(name, path, line)| render(name, path, line)).take(FRAMES_SHOWN).collect::<Vec<_>>().join(" ")
+}
+
+fn name_of(symbol: &BacktraceSymbol) -> Option<String> {
+    symbol.name().map(|name| format!("{name:#}"))
+}
+
+fn render(name: &str, path: &Path, line: Option<u32>) -> Option<String> {
+    if is_of_std(name, path) || is_of_core(path) {
         return None;
     }
     let file = path.file_name()?.to_string_lossy();
@@ -37,7 +45,7 @@ fn render(symbol: &BacktraceSymbol) -> Option<String> {
         Some(dir) => format!("{}/{file}", dir.to_string_lossy()),
         None => file.into_owned(),
     };
-    Some(format!("[{place} {name}|{}]", symbol.lineno().unwrap_or(0)))
+    Some(format!("[{place} {name}|{}]", line.unwrap_or(0)))
 }
 
 fn is_in(symbol: &BacktraceSymbol, file: &str) -> bool {
@@ -45,10 +53,9 @@ fn is_in(symbol: &BacktraceSymbol, file: &str) -> bool {
 }
 
 /// Whether a frame is of the switch at the root of a coroutine, below which the scheduler is.
-fn is_switch(symbol: &BacktraceSymbol) -> bool {
+pub(crate) fn is_switch(name: Option<&str>, path: Option<&Path>) -> bool {
     const CRATE: &str = "corosensei";
-    symbol.name().is_some_and(|name| format!("{name:#}").contains(CRATE))
-        || symbol.filename().is_some_and(|path| path.to_string_lossy().contains(CRATE))
+    name.is_some_and(|name| name.contains(CRATE)) || path.is_some_and(|path| path.to_string_lossy().contains(CRATE))
 }
 
 fn is_of_std(name: &str, path: &Path) -> bool {
@@ -57,7 +64,7 @@ fn is_of_std(name: &str, path: &Path) -> bool {
 }
 
 /// Whether a frame is of this crate.
-fn is_of_core(path: &Path) -> bool {
+pub(crate) fn is_of_core(path: &Path) -> bool {
     // As the compiler was given it: absolute for a dependency, from the workspace on in the workspace.
     let own = Path::new(file!()).parent();
     own.is_some_and(|own| path.ancestors().skip(1).any(|folder| folder.ends_with(own)))
