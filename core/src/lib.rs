@@ -68,6 +68,7 @@ mod panics;
 mod trace;
 mod symbols;
 mod watchdog;
+mod rate_limit;
 pub mod sync;
 pub mod channel;
 pub mod test;
@@ -81,6 +82,7 @@ pub use self::panics::{
 };
 pub use self::parallel::{InParallelError, in_parallel};
 pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
+pub use self::rate_limit::{RateLimitError, RateLimiter};
 pub use self::record::State;
 pub use self::runtime::{Exit, Runtime, run};
 pub use self::scheduler::{NotInRuntime, Stats, in_coroutine, now, random_u64, set_exit, stats};

@@ -1,4 +1,5 @@
 //! The queue with two ends.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 
@@ -150,7 +151,7 @@ fn on_every_schedule_each_item_is_received_exactly_once() {
             })
             .collect();
         for number in 0..40 {
-            if random_u64() % 2 == 0 {
+            if random_u64().is_multiple_of(2) {
                 deque.append(number);
             } else {
                 deque.append_left(number);

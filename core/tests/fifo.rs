@@ -1,4 +1,5 @@
 //! The ancestor's queue: unbounded, first in, first out.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod support;
 
@@ -237,7 +238,7 @@ fn on_every_schedule_each_item_is_popped_exactly_once() {
                         } else if let Ok(item) = with_timeout(SECOND, || queue.pop()) {
                             popped.borrow_mut().push(item.unwrap());
                         }
-                        if random_u64() % 4 == 0 {
+                        if random_u64().is_multiple_of(4) {
                             sleep(SECOND / 2);
                         }
                     }

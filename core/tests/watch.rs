@@ -221,7 +221,7 @@ fn on_every_schedule_the_last_value_reaches_everyone() {
                         }
                         Ok(Err(end)) => return assert_eq!(end, WatchError::Closed),
                     }
-                    if random_u64() % 2 == 0 {
+                    if random_u64().is_multiple_of(2) {
                         sleep(SECOND / 4);
                     }
                 }
