@@ -34,11 +34,14 @@ mod udp;
 pub mod process;
 mod address;
 mod whole;
+mod buffered;
+pub mod memory;
 mod channel;
 mod handle;
 mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
+pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
 pub use self::tcp::{Incoming, TcpListener, TcpStream};
 pub use self::udp::UdpSocket;
 pub use self::whole::PartialRead;

@@ -49,6 +49,11 @@ impl PartialRead {
         self.wanted
     }
 
+    /// The error for a stream that ended after `received`.
+    pub(crate) fn at_end(received: Vec<u8>, wanted: usize) -> io::Error {
+        PartialRead { received, wanted, cause: None }.into_error()
+    }
+
     fn into_error(self) -> io::Error {
         let kind = self.cause.as_ref().map_or(ErrorKind::UnexpectedEof, io::Error::kind);
         io::Error::new(kind, self)
