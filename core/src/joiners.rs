@@ -27,6 +27,22 @@ impl Joiners {
         park(reason, deadline, |unparker| self.first.set(Some(unparker)), withdraw)
     }
 
+    /// Leaves the unparker of a select; [`leave`](Self::leave) takes it back, by the ticket.
+    pub(crate) fn enter(&self, unparker: Unparker) -> Option<u64> {
+        if self.is_awaited() {
+            return Some(self.others.get_or_init(Box::default).enter(unparker));
+        }
+        self.first.set(Some(unparker));
+        None
+    }
+
+    pub(crate) fn leave(&self, ticket: Option<u64>) {
+        match (ticket, self.others.get()) {
+            (Some(ticket), Some(others)) => others.give_up(ticket),
+            _ => drop(self.first.take()),
+        }
+    }
+
     fn is_awaited(&self) -> bool {
         let first = self.first.take();
         let awaited = first.is_some() || self.others.get().is_some_and(|others| !others.is_empty());

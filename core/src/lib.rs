@@ -71,6 +71,7 @@ mod watchdog;
 mod rate_limit;
 pub mod sync;
 pub mod channel;
+pub mod select;
 pub mod test;
 
 pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadline, with_time_limit, with_timeout};

@@ -20,6 +20,7 @@
 
 mod errors;
 mod poll;
+pub(crate) mod select;
 
 use std::fmt;
 use std::io;

@@ -6,6 +6,8 @@
 //! - A closure and an unwanted result are dropped on the coroutine's own stack, where their destructors may wait.
 //! - A panic reaches whoever joins, or else the notifier, and nobody besides.
 
+pub(crate) mod select;
+
 use std::cell::Cell;
 use std::fmt;
 use std::io;

@@ -51,3 +51,4 @@ pub use self::queue::Overflow;
 pub use self::rendezvous::Prefer;
 pub use self::watch::{WatchError, WatchReceiver, WatchSender, watch};
 
+pub(crate) use self::queue::{Channel, checkpoint, instant_after};
