@@ -16,6 +16,7 @@ use std::time::Instant;
 use super::error::WaitError;
 use super::holder::Holder;
 use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::record::State;
 
 pub(super) struct Line<W = ()> {
     places: RefCell<Places<W>>,
@@ -129,7 +130,17 @@ impl<W> Line<W> {
         }
     }
 
-    /// How many wait.
+    /// How many still wait: fewer than are in line when some have been cancelled and have not run since.
+    pub(super) fn count_waiting(&self) -> usize {
+        let places = self.places.borrow();
+        places
+            .waiting
+            .iter()
+            .filter(|place| place.1.as_ref().is_some_and(|(_, unparker)| still_waits(unparker)))
+            .count()
+    }
+
+    /// How many are in line.
     #[inline]
     pub(super) fn len(&self) -> usize {
         let places = self.places.borrow();
@@ -141,4 +152,8 @@ impl<W> Line<W> {
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn still_waits(unparker: &Unparker) -> bool {
+    unparker.record.state.get() == State::Parked && unparker.record.generation.get() == unparker.generation
 }
