@@ -15,11 +15,21 @@
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
+use crate::panics;
 use crate::reactor::Remote;
+use crate::scheduler;
+use crate::threads::join::Orphan;
 use crate::threads::tickets::Ticket;
+use crate::threads::waiting::{WaitList, Waited, lock, wait, wake_all};
+
+/// How many calls may wait for the loop before those who bring more wait themselves.
+const CALLS: usize = 1024;
+
+/// How many promises are kept track of before those that were kept are sorted out for the first time.
+const SORT_AT: usize = 64;
 
 /// Something to be done by the loop; must not wait, nor run code of the user's.
 pub(crate) type Call = Box<dyn FnOnce() + Send>;
@@ -34,17 +44,22 @@ pub(crate) struct Mail {
     pub(crate) calls: VecDeque<Call>,
 }
 
-impl Mail {
-    fn swap(&mut self, other: &mut Mail) {
-        std::mem::swap(self, other);
-    }
+/// The mail with those concerned by it.
+struct Post {
+    /// `None` once the runtime has ended.
+    mail: Option<Mail>,
+    /// Who waits to bring a call.
+    room: WaitList,
+    /// Promises of this runtime's coroutines to other threads.
+    promises: Vec<Weak<dyn Orphan>>,
+    /// How many promises there may be before those that were kept are sorted out.
+    sort_at: usize,
 }
 
 /// A runtime's address for other threads.
 pub(crate) struct Inbox {
     runtime: u32,
-    /// `None` once the runtime has ended.
-    mail: Mutex<Option<Mail>>,
+    post: Mutex<Post>,
     has_mail: AtomicBool,
     /// The loop waits in the poller, or is about to, and nobody has woken it.
     polling: AtomicBool,
@@ -57,15 +72,17 @@ pub(crate) struct Inbox {
 static INBOXES: Mutex<Vec<Arc<Inbox>>> = Mutex::new(Vec::new());
 
 fn inboxes() -> MutexGuard<'static, Vec<Arc<Inbox>>> {
-    INBOXES.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&INBOXES)
 }
 
 impl Inbox {
     /// Makes the inbox of a runtime known to all threads. Under virtual time it counts the work done elsewhere.
     pub(crate) fn open(runtime: u32, remote: Box<dyn Remote>, counts_work: bool) -> Arc<Inbox> {
+        let post =
+            Post { mail: Some(Mail::default()), room: WaitList::default(), promises: Vec::new(), sort_at: SORT_AT };
         let inbox = Arc::new(Inbox {
             runtime,
-            mail: Mutex::new(Some(Mail::default())),
+            post: Mutex::new(post),
             has_mail: AtomicBool::new(false),
             polling: AtomicBool::new(false),
             work: AtomicUsize::new(0),
@@ -79,13 +96,15 @@ impl Inbox {
     /// Takes nothing from now on, and drops what nobody will look at.
     pub(crate) fn close(&self) {
         inboxes().retain(|inbox| inbox.runtime != self.runtime);
-        let left = self.lock().take();
+        let mut post = lock(&self.post);
+        let left = post.mail.take();
+        let (room, promises) = (post.room.take(), std::mem::take(&mut post.promises));
+        drop(post);
         // Its destructors tell others that their calls will not be made, who may come here again.
-        crate::panics::contain(|| drop(left));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Mail>> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+        panics::contain(|| drop(left));
+        wake_all(room);
+        // What a coroutine that did not end has promised will not come.
+        promises.iter().filter_map(Weak::upgrade).for_each(|promise| promise.orphan());
     }
 
     pub(crate) fn runtime(&self) -> u32 {
@@ -94,7 +113,7 @@ impl Inbox {
 
     /// Puts something in and sees to it that the loop looks; false, and nothing was done, if the runtime has ended.
     fn bring(&self, put: impl FnOnce(&mut Mail)) -> bool {
-        match &mut *self.lock() {
+        match &mut lock(&self.post).mail {
             Some(mail) => put(mail),
             None => return false,
         }
@@ -107,6 +126,56 @@ impl Inbox {
         if self.polling.swap(false, Ordering::SeqCst) {
             self.remote.wake();
         }
+    }
+
+    /// Has the loop make a call, waiting while it has too many to make.
+    ///
+    /// Parks a coroutine, which unwinds when cancelled; blocks a thread that has no runtime.
+    pub(crate) fn call(&self, call: Call) -> Result<(), CallError> {
+        let mut call = Some(call);
+        // The loop itself would wait for itself.
+        let may_wait = scheduler::in_coroutine() || scheduler::with(|_| ()).is_none();
+        let brought = wait(
+            &self.post,
+            |post| &mut post.room,
+            "room for a call to another runtime",
+            None,
+            |post| {
+                let Some(mail) = &mut post.mail else { return Some(Err(CallError::Ended)) };
+                if mail.calls.len() >= CALLS {
+                    return (!may_wait).then_some(Err(CallError::Full));
+                }
+                mail.calls.extend(call.take());
+                Some(Ok(()))
+            },
+        );
+        match brought {
+            Waited::Ready(Ok(())) => {
+                self.announce();
+                Ok(())
+            }
+            Waited::Ready(Err(error)) => Err(error),
+            Waited::TimedOut | Waited::Refused => Err(CallError::Full),
+        }
+    }
+
+    /// Has the loop make a call of which there cannot be many; false if the runtime has ended.
+    pub(crate) fn call_at_once(&self, call: Call) -> bool {
+        self.bring(|mail| mail.calls.push_back(call))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.post).mail.is_none()
+    }
+
+    /// Sees to it that a promise ends with the runtime, if its coroutine does not.
+    pub(crate) fn vouch_for(&self, promise: Weak<dyn Orphan>) {
+        let mut post = lock(&self.post);
+        if post.promises.len() >= post.sort_at {
+            post.promises.retain(|promise| promise.strong_count() > 0);
+            post.sort_at = SORT_AT.max(post.promises.len() * 2);
+        }
+        post.promises.push(promise);
     }
 
     /// Ends the wait that `ticket` names; false if the runtime has ended.
@@ -141,9 +210,13 @@ impl Inbox {
         }
         // In this order: what is brought from here on is announced again.
         self.has_mail.store(false, Ordering::SeqCst);
-        if let Some(mail) = &mut *self.lock() {
-            mail.swap(into);
+        let mut post = lock(&self.post);
+        if let Some(mail) = &mut post.mail {
+            std::mem::swap(mail, into);
         }
+        let room = post.room.take();
+        drop(post);
+        wake_all(room);
         true
     }
 
@@ -163,6 +236,14 @@ impl Inbox {
     pub(crate) fn awaits_work(&self) -> bool {
         self.work.load(Ordering::SeqCst) > 0
     }
+}
+
+/// Why a call will not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallError {
+    Ended,
+    /// There are too many, and whoever brings this one cannot wait.
+    Full,
 }
 
 /// A piece of work that another thread does for a runtime under virtual time.

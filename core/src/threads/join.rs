@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::identity::CoroutineId;
 use crate::panics;
@@ -75,6 +75,26 @@ impl<T> Promise<T> {
     }
 }
 
+impl<T: Send + 'static> Promise<T> {
+    /// The promise, for whoever knows of the end of who gave it.
+    pub(crate) fn orphan(&self) -> Weak<dyn Orphan> {
+        let shared: Arc<dyn Orphan> = self.shared.clone();
+        Arc::downgrade(&shared)
+    }
+}
+
+/// A promise that can be broken on behalf of who gave it.
+pub(crate) trait Orphan: Send + Sync {
+    /// Counts as cancelled, unless it was kept before.
+    fn orphan(&self);
+}
+
+impl<T: Send> Orphan for Shared<T> {
+    fn orphan(&self) {
+        drop(self.finish(Err(JoinError::Cancelled)));
+    }
+}
+
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         drop(self.shared.finish(Err(JoinError::Cancelled)));
@@ -101,6 +121,18 @@ impl<T> Shared<T> {
 /// The way to the result of work that another thread, or a coroutine of another runtime, does.
 ///
 /// Usable from any thread. Dropping it lets the work go on by itself; its result is then dropped where it was made.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::{WorkerPool, test};
+///
+/// test::run(|| {
+///     let pool = WorkerPool::new(2);
+///     let handle = pool.apply_async(|| 6 * 7).unwrap();
+///     assert_eq!(handle.join().unwrap(), 42);
+/// });
+/// ```
 pub struct RemoteJoinHandle<T> {
     shared: Arc<Shared<T>>,
     waiting_for: &'static str,
@@ -184,5 +216,29 @@ impl<T> Drop for RemoteJoinHandle<T> {
 impl<T> fmt::Debug for RemoteJoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RemoteJoinHandle({})", if self.is_finished() { "finished" } else { "running" })
+    }
+}
+
+/// Calls the work off, if it has not begun, when its caller is cut off.
+pub(crate) struct CancelOnDrop<T>(Option<RemoteJoinHandle<T>>);
+
+impl<T> CancelOnDrop<T> {
+    pub(crate) fn new(handle: RemoteJoinHandle<T>) -> CancelOnDrop<T> {
+        CancelOnDrop(Some(handle))
+    }
+
+    pub(crate) fn join(mut self) -> Result<T, JoinError> {
+        let Some(handle) = &self.0 else { return Err(JoinError::Cancelled) };
+        let result = handle.wait();
+        self.0 = None;
+        result
+    }
+}
+
+impl<T> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.cancel();
+        }
     }
 }

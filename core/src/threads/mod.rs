@@ -21,13 +21,22 @@
 //! Moving a coroutine to another thread, which DESIGN §2 rules out.
 
 mod offload;
+mod worker_pool;
+mod handle;
+mod channel;
+mod block_on;
 mod pool;
 mod join;
 mod waiting;
 mod inbox;
 mod tickets;
 
+pub use self::block_on::block_on;
+pub use self::channel::{ThreadReceiver, ThreadSender, thread_channel};
+pub use self::handle::{Handle, RemoteSpawnError};
 pub(crate) use self::inbox::{Inbox, Mail};
 pub use self::join::RemoteJoinHandle;
 pub use self::offload::{OffloadLimits, offload, set_offload_limits, try_offload};
+pub use self::pool::PoolError;
 pub(crate) use self::tickets::Tickets;
+pub use self::worker_pool::WorkerPool;

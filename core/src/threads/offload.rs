@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::panics::Panic;
 use crate::scheduler;
 use crate::spawn::JoinError;
-use crate::threads::join::{self, RemoteJoinHandle};
-use crate::threads::pool::{Bounds, Job, Pool, SubmitError};
+use crate::threads::join::{self, CancelOnDrop, RemoteJoinHandle};
+use crate::threads::pool::{Bounds, Job, Pool, PoolError};
 
 /// The bounds of the threads that [`offload`] uses.
 ///
@@ -62,6 +62,7 @@ pub fn set_offload_limits(limits: OffloadLimits) -> OffloadLimits {
 /// Runs `f` on another thread while this coroutine waits, and returns what it returns.
 ///
 /// For what blocks or computes for long. Waits also while the queue of such work is full (see [`OffloadLimits`]).
+/// Under the virtual time of a test, the clock stands still while `f` runs: `f` must not wait for it.
 /// Outside a coroutine, and in one that unwinds and so cannot wait, `f` runs right here.
 ///
 /// # Cancellation
@@ -112,7 +113,7 @@ pub fn try_offload<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) ->
         Ok(handle) => handle,
         Err(error) => panic!("offload: {error}"),
     };
-    let unless_cancelled = CancelOnDrop(Some(handle));
+    let unless_cancelled = CancelOnDrop::new(handle);
     match unless_cancelled.join() {
         Ok(value) => Ok(value),
         Err(JoinError::Panicked(panic)) => Err(panic),
@@ -126,7 +127,7 @@ pub(crate) fn submit<T: Send + 'static>(
     pool: &Arc<Pool>,
     waiting_for: &'static str,
     f: impl FnOnce() -> T + Send + 'static,
-) -> Result<RemoteJoinHandle<T>, SubmitError> {
+) -> Result<RemoteJoinHandle<T>, PoolError> {
     let (promise, handle) = join::promise(waiting_for);
     let counted = scheduler::with(|scheduler| scheduler.inbox.get().and_then(|inbox| inbox.count_work())).flatten();
     let job: Job = Box::new(move || {
@@ -141,24 +142,4 @@ pub(crate) fn submit<T: Send + 'static>(
     });
     pool.submit(job)?;
     Ok(handle)
-}
-
-/// Calls the work off, if it has not begun, when its caller is cut off.
-struct CancelOnDrop<T>(Option<RemoteJoinHandle<T>>);
-
-impl<T> CancelOnDrop<T> {
-    fn join(mut self) -> Result<T, JoinError> {
-        let Some(handle) = &self.0 else { return Err(JoinError::Cancelled) };
-        let result = handle.wait();
-        self.0 = None;
-        result
-    }
-}
-
-impl<T> Drop for CancelOnDrop<T> {
-    fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
-            handle.cancel();
-        }
-    }
 }

@@ -64,19 +64,31 @@ impl State {
 
 /// Why a pool did not take a job.
 #[derive(Debug)]
-pub(crate) enum SubmitError {
+#[non_exhaustive]
+pub enum PoolError {
+    /// The pool has been closed.
     Closed,
-    /// The queue is full, and the caller unwinds and cannot wait.
-    Full,
+    /// Its queue is full, and the caller unwinds and so cannot wait.
+    Refused,
+    /// The system refused the pool's first thread.
     NoThread(io::Error),
 }
 
-impl fmt::Display for SubmitError {
+impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SubmitError::Closed => f.write_str("the pool is closed"),
-            SubmitError::Full => f.write_str("the pool's queue is full, and a coroutine that unwinds cannot wait"),
-            SubmitError::NoThread(error) => write!(f, "the pool's first thread could not be started: {error}"),
+            PoolError::Closed => f.write_str("the pool of threads is closed"),
+            PoolError::Refused => f.write_str("the pool's queue is full, and a coroutine that unwinds cannot wait"),
+            PoolError::NoThread(error) => write!(f, "the pool's first thread could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PoolError::NoThread(error) => Some(error),
+            PoolError::Closed | PoolError::Refused => None,
         }
     }
 }
@@ -111,7 +123,7 @@ impl Pool {
     /// Queues a job, waiting while the queue is full.
     ///
     /// Parks a coroutine, which unwinds when cancelled; blocks a thread without a runtime.
-    pub(crate) fn submit(self: &Arc<Pool>, job: Job) -> Result<(), SubmitError> {
+    pub(crate) fn submit(self: &Arc<Pool>, job: Job) -> Result<(), PoolError> {
         let mut job = Some(job);
         let submitted = wait(
             &self.state,
@@ -120,7 +132,7 @@ impl Pool {
             None,
             |state| {
                 if state.is_closed {
-                    return Some(Err(SubmitError::Closed));
+                    return Some(Err(PoolError::Closed));
                 }
                 if state.jobs.len() >= state.bounds.queue {
                     return None;
@@ -138,12 +150,12 @@ impl Pool {
                 Ok(())
             }
             Waited::Ready(Err(error)) => Err(error),
-            Waited::TimedOut | Waited::Refused => Err(SubmitError::Full),
+            Waited::TimedOut | Waited::Refused => Err(PoolError::Refused),
         }
     }
 
     /// Starts a thread that has been counted already.
-    fn start_thread(self: &Arc<Pool>) -> Result<(), SubmitError> {
+    fn start_thread(self: &Arc<Pool>) -> Result<(), PoolError> {
         let pool = self.clone();
         let Err(error) = thread::Builder::new().name(self.name.to_owned()).spawn(move || pool.work()) else {
             return Ok(());
@@ -159,7 +171,7 @@ impl Pool {
         drop(state);
         drop(undone);
         wake_all(waiting);
-        Err(SubmitError::NoThread(error))
+        Err(PoolError::NoThread(error))
     }
 
     /// The life of a thread.

@@ -17,6 +17,17 @@ pub(crate) struct Ticket {
     round: u32,
 }
 
+impl Ticket {
+    /// As one number; [`from_bits`](Self::from_bits) is its inverse.
+    pub(crate) fn to_bits(self) -> u64 {
+        (u64::from(self.round) << 32) | u64::from(self.index)
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Ticket {
+        Ticket { index: bits as u32, round: (bits >> 32) as u32 }
+    }
+}
+
 #[derive(Default)]
 struct Place {
     /// Rises with every use.

@@ -116,10 +116,6 @@ impl WaitList {
     pub(crate) fn take(&mut self) -> impl Iterator<Item = RemoteUnparker> + use<> {
         std::mem::take(&mut self.waiting).into_iter().map(|(_, waiter)| waiter)
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
 }
 
 /// Wakes the first of a list who is still there to be woken.
