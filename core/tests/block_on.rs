@@ -5,7 +5,7 @@ use std::future::{Future, pending, poll_fn, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -22,9 +22,13 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Fuse(Arc<Mutex<(bool, Option<Waker>)>>);
 
 impl Fuse {
+    fn state(&self) -> MutexGuard<'_, (bool, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fire(&self) {
         let waker = {
-            let mut state = self.0.lock().unwrap();
+            let mut state = self.state();
             state.0 = true;
             state.1.take()
         };
@@ -34,7 +38,7 @@ impl Fuse {
     }
 
     fn waker(&self) -> Option<Waker> {
-        self.0.lock().unwrap().1.clone()
+        self.state().1.clone()
     }
 }
 
@@ -42,7 +46,7 @@ impl Future for Fuse {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state();
         state.1 = Some(context.waker().clone());
         if state.0 { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -189,12 +193,10 @@ fn cancelling_drops_the_future_in_place() {
         let noted = log.clone();
         let waiting = spawn(move || {
             let held = OnDrop(noted.clone());
-            let _after = (|| {
-                block_on(async move {
-                    let _held = held;
-                    pending::<()>().await;
-                });
-            })();
+            block_on(async move {
+                let _held = held;
+                pending::<()>().await;
+            });
             noted.add("not reached");
         });
         yield_now();
