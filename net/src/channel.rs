@@ -14,6 +14,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix;
+use std::sync::atomic::AtomicBool;
 
 use grapeshot_core::{Direction, Source, WaitLimit};
 use rustix::net::RecvFlags;
@@ -24,12 +25,19 @@ pub(crate) struct Channel<S: AsFd> {
     pub(crate) source: Source<S>,
     pub(crate) read_timeout: Timeout,
     pub(crate) write_timeout: Timeout,
+    /// This handle has shut down receiving. Of a Unix datagram socket the kernel tells blocking callers only.
+    pub(crate) deaf: AtomicBool,
 }
 
 impl<S: AsFd> Channel<S> {
     /// Of a descriptor that is in non-blocking mode already.
     pub(crate) fn new(inner: S) -> Channel<S> {
-        Channel { source: Source::new(inner), read_timeout: Timeout::default(), write_timeout: Timeout::default() }
+        Channel {
+            source: Source::new(inner),
+            read_timeout: Timeout::default(),
+            write_timeout: Timeout::default(),
+            deaf: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn inner(&self) -> &S {

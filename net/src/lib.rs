@@ -31,19 +31,24 @@
 
 mod tcp;
 mod udp;
+pub mod unix;
 pub mod process;
 mod address;
 mod whole;
 mod buffered;
 pub mod memory;
 mod channel;
+mod acceptor;
+mod listening;
 mod handle;
+mod pace;
 mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
-pub use self::tcp::{Incoming, TcpListener, TcpStream};
+pub use self::tcp::{Incoming, ListenOptions, TcpListener, TcpStream};
 pub use self::udp::UdpSocket;
+pub use self::unix::{PathTooLong, UnixDatagram, UnixListener, UnixStream};
 pub use self::whole::PartialRead;
 pub use grapeshot_core::WaitLimit;
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
