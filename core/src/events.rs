@@ -15,7 +15,7 @@
 //!
 //! # What is absent
 //!
-//! The ends of processes, which are in `grapeshot-net`, and signals, which are in `signal`.
+//! The ends of processes, which are in `grapeshot-net`, and signals, which are in [`signal`](crate::signal).
 //!
 //! Sources: eventfd(2), timerfd_create(2), inotify(7); requirement POL-6.
 

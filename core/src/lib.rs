@@ -55,7 +55,7 @@ pub mod events;
 pub mod threads;
 mod slots;
 mod reactor;
-mod signals;
+pub mod signal;
 mod timer_wheel;
 mod clock;
 mod record;

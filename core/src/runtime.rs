@@ -26,7 +26,7 @@ use crate::panics::{self, Panic, print_stderr};
 use crate::reactor::{MioReactor, Reactor};
 use crate::record::Record;
 use crate::scheduler::{self, Leaving, Scheduler, Setup};
-use crate::signals::Signals;
+use crate::signal::Signals;
 use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
 use crate::stack::{Guards, StackOptions, StackPool};
 use crate::watchdog;
@@ -135,6 +135,8 @@ impl Runtime {
     }
 
     /// Whether SIGINT and SIGTERM end the run (SCH-9). On unless set; off leaves the signals alone.
+    ///
+    /// A registration of the program's own ([`signal::on`](crate::signal::on)) takes its signal over.
     pub fn signals(mut self, signals: bool) -> Runtime {
         self.signals = signals;
         self
