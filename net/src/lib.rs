@@ -32,6 +32,7 @@
 mod tcp;
 mod udp;
 pub mod unix;
+mod options;
 pub mod process;
 mod address;
 mod whole;
@@ -46,7 +47,8 @@ mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
-pub use self::tcp::{Incoming, ListenOptions, TcpListener, TcpStream};
+pub use self::options::SocketOptions;
+pub use self::tcp::{Incoming, Keepalive, ListenOptions, TcpListener, TcpStream};
 pub use self::udp::UdpSocket;
 pub use self::unix::{PathTooLong, UnixDatagram, UnixListener, UnixStream};
 pub use self::whole::PartialRead;

@@ -75,42 +75,6 @@ impl TcpStream {
         }
         connect_within(address, WaitLimit::After(timeout))
     }
-
-    /// Whether small writes are sent at once.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.channel.inner().nodelay()
-    }
-
-    /// Sends small writes at once, or gathers them (Nagle).
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.channel.inner().set_nodelay(nodelay)
-    }
-
-    /// The time to live of packets sent.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.channel.inner().ttl()
-    }
-
-    /// Sets the time to live of packets sent.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.channel.inner().set_ttl(ttl)
-    }
 }
 
 fn connect_within(address: &SocketAddr, limit: WaitLimit) -> io::Result<TcpStream> {
