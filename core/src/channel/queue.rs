@@ -252,8 +252,11 @@ fn set_deadline(deadline: &mut Option<Instant>, limit: Option<Duration>) {
     }
 }
 
-/// The moment `limit` from now, on the runtime's clock.
+/// The moment `limit` from now, on the runtime's clock; one that cannot be reached stands for never.
 pub(crate) fn instant_after(limit: Duration) -> Instant {
     scheduler::with(|scheduler| scheduler.clock.to_instant(scheduler.clock.after(limit)))
-        .unwrap_or_else(|| Instant::now() + limit)
+        .unwrap_or_else(|| Instant::now() + limit.min(OUTSIDE_LONGEST))
 }
+
+/// Outside a runtime nobody waits; the moment must only exist.
+const OUTSIDE_LONGEST: Duration = Duration::from_secs(1 << 32);
