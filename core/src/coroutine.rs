@@ -108,6 +108,16 @@ impl Context {
         unsafe { extent.release_below(self.left_at.get()) };
     }
 
+    /// How much of its stack the computation has not used, where it runs on the calling thread or was last left.
+    pub(crate) fn room_left(&self, extent: Extent) -> usize {
+        let stack = extent.usable();
+        match self.left_at.get() {
+            0 => stack.len(),
+            RUNNING => stack_pointer().clamp(stack.start, stack.end) - stack.start,
+            left_at => left_at.clamp(stack.start, stack.end) - stack.start,
+        }
+    }
+
     /// Lets the processor fetch the end of the suspended stack, which a resume will need.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
@@ -128,6 +138,15 @@ pub(crate) fn prefetch<T: ?Sized>(place: *const T) {
     };
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+/// Shows the return address and the stack pointer of each frame on the stack this thread runs on, innermost first,
+/// for as long as `look` asks for more.
+pub(crate) fn walk(mut look: impl FnMut(usize, usize) -> bool) {
+    // Not the function that takes the crate's lock: another thread may be finding names under it for a second.
+    // SAFETY: the lock guards what only the walk of Windows shares; on Unix the walk is the unwinder's own, which any
+    // number of threads may use.
+    unsafe { backtrace::trace_unsynchronized(|frame| look(frame.ip().addr(), frame.sp().addr())) };
 }
 
 /// Leaves the running coroutine; returns when it is resumed, with what it was resumed with.

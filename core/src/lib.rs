@@ -67,6 +67,8 @@ mod fault;
 mod panics;
 mod trace;
 mod symbols;
+mod listing;
+mod stack_walk;
 mod watchdog;
 mod rate_limit;
 pub mod sync;
@@ -78,6 +80,7 @@ pub use self::cancel::{TimeLimit, TimedOut, current_deadline, shield, with_deadl
 pub use self::group::Group;
 pub use self::hibernate::{Hibernation, Turn};
 pub use self::identity::CoroutineId;
+pub use self::listing::{CoroutineInfo, coroutines, set_cpu_times};
 pub use self::panics::{
     Panic, PanicNotifier, is_cancellation, print_stderr, report_panic, restore_panic_notifier, set_panic_notifier,
 };
@@ -91,15 +94,15 @@ pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::slots::Direction;
 pub use self::source::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError, Source, WaitLimit};
 pub use self::spawn::{
-    Builder, Coroutine, CoroutineInfo, JoinError, JoinHandle, TooManyCoroutines, Unstarted, coroutine, coroutines,
-    current, spawn,
+    Builder, Coroutine, JoinError, JoinHandle, TooManyCoroutines, Unstarted, coroutine, current, spawn,
 };
 pub use self::stack::Guards;
+pub use self::stack_walk::{CoroutineBacktrace, NoBacktrace, backtraces};
+pub use self::symbols::{StackFrame, StackTrace};
 pub use self::threads::{
     Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ThreadReceiver, ThreadSender, WorkerPool,
     block_on, offload, set_offload_limits, thread_channel, try_offload,
 };
-pub use self::symbols::{StackFrame, StackTrace};
 pub use self::wait_queue::WaitQueue;
 #[doc(hidden)]
 pub use self::watchdog::stacks_sampled;

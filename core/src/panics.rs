@@ -20,9 +20,10 @@ use std::time::SystemTime;
 use backtrace::Backtrace;
 
 use crate::identity::CoroutineId;
+use crate::listing::CoroutineInfo;
 use crate::record::Record;
 use crate::scheduler::{self, Scheduler};
-use crate::spawn::{Coroutine, CoroutineInfo};
+use crate::spawn::Coroutine;
 use crate::stack::StackError;
 use crate::trace;
 use crate::watchdog::excused;

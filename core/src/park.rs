@@ -31,6 +31,7 @@ use crate::panics;
 use crate::record::{Record, State};
 use crate::scheduler::{self, Scheduler, Timer};
 use crate::spawn::Coroutine;
+use crate::stack_walk;
 
 /// What a parked coroutine waits for, in words a person can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +301,11 @@ fn wait_for_withdrawal(record: &Rc<Record>, ended_by: Outcome) -> Outcome {
 fn leave(record: &Rc<Record>) -> Outcome {
     if record.state.get() == State::Parked || record.state.get() == State::Ready {
         crate::coroutine::suspend();
+        // Whoever is resumed without having been woken is to walk its stack.
+        while record.state.get() != State::Running {
+            stack_walk::walk_own(record);
+            crate::coroutine::suspend();
+        }
     }
     record.held.set(false);
     if let Some(timer) = record.timer.take() {

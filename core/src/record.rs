@@ -113,6 +113,8 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     /// Index in the scheduler's list of live coroutines.
     pub(crate) position: Cell<u32>,
     pub(crate) stack_size: u32,
+    /// The processor time of its turns in nanoseconds, while that is switched on.
+    pub(crate) cpu_time: Cell<u64>,
     pub(crate) identity: Identity,
     pub(crate) frames: RefCell<Vec<Rc<Frame>>>,
     pub(crate) joiners: Joiners,
@@ -146,6 +148,7 @@ impl<B> Record<B> {
             full_budget: Cell::new(settings.selfishness),
             position: Cell::new(u32::MAX),
             stack_size: settings.stack_size,
+            cpu_time: Cell::new(0),
             timer: Cell::new(None),
             reason: Cell::new(Reason::Starting),
             since: Cell::new(settings.now),

@@ -22,15 +22,16 @@ use std::time::{Duration, Instant};
 use crate::cancel;
 use crate::clock::Clock;
 use crate::fault;
+use crate::listing::coroutines;
 use crate::panics::{self, Panic, print_stderr};
 use crate::reactor::{MioReactor, Reactor};
 use crate::record::Record;
 use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signal::Signals;
-use crate::spawn::{Builder, JoinError, JoinHandle, coroutines};
+use crate::spawn::{Builder, JoinError, JoinHandle};
 use crate::stack::{Guards, StackOptions, StackPool};
-use crate::watchdog;
 use crate::threads::Inbox;
+use crate::watchdog;
 
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,7 @@ pub struct Runtime {
     seed: Option<u64>,
     latency_limit: Option<Duration>,
     sampling: Option<Duration>,
+    cpu_times: bool,
     pub(crate) shuffle: bool,
     pub(crate) virtual_time: bool,
 }
@@ -122,6 +124,7 @@ impl Default for Runtime {
             seed: None,
             latency_limit: Some(LATENCY_LIMIT),
             sampling: None,
+            cpu_times: false,
             shuffle: false,
             virtual_time: false,
         }
@@ -196,6 +199,14 @@ impl Runtime {
         self
     }
 
+    /// Whether the processor time of each coroutine's turns is counted from the start, for
+    /// [`CoroutineInfo::cpu_time`](crate::CoroutineInfo::cpu_time); off unless set,
+    /// see [`set_cpu_times`](crate::set_cpu_times).
+    pub fn cpu_times(mut self, on: bool) -> Runtime {
+        self.cpu_times = on;
+        self
+    }
+
     /// Has the watchdog take the stack of whatever runs at this pace instead of warning, for tests of the watchdog.
     #[doc(hidden)]
     pub fn sample_stacks_every(mut self, pause: Duration) -> Runtime {
@@ -236,6 +247,7 @@ impl Runtime {
             seed: self.seed,
             shuffle: self.shuffle,
             latency_limit: self.latency_limit,
+            cpu_times: self.cpu_times,
         }));
         if !scheduler::install(&scheduler) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "this thread already has a runtime").into());

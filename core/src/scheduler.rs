@@ -35,6 +35,7 @@ use crate::reactor::{Event, Reactor};
 use crate::record::{Queue, Record, State};
 use crate::slots::Slots;
 use crate::stack::StackPool;
+use crate::stack_walk::Walks;
 use crate::sweep::Sweeper;
 use crate::threads::{Inbox, Mail, Tickets};
 use crate::timer_wheel::TimerWheel;
@@ -118,6 +119,10 @@ pub(crate) struct Scheduler {
     /// What the watchdog sees of the loop.
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) watchdog: RefCell<Option<Watchdog>>,
+    /// Stacks that somebody wants to know.
+    pub(crate) walks: Walks,
+    /// Whether the processor time of each turn is counted.
+    pub(crate) cpu_times: Cell<bool>,
     /// Waits that other threads may end.
     pub(crate) tickets: Tickets,
     /// Room for what comes in, kept for its allocations.
@@ -148,6 +153,7 @@ pub(crate) struct Setup {
     pub(crate) seed: Option<u64>,
     pub(crate) shuffle: bool,
     pub(crate) latency_limit: Option<Duration>,
+    pub(crate) cpu_times: bool,
 }
 
 thread_local! {
@@ -245,6 +251,8 @@ impl Scheduler {
             inbox: OnceCell::new(),
             pulse: Arc::new(Pulse::new(setup.latency_limit)),
             watchdog: RefCell::new(None),
+            walks: Walks::default(),
+            cpu_times: Cell::new(setup.cpu_times),
             tickets: Tickets::default(),
             mail: RefCell::default(),
             reactor: RefCell::new(setup.reactor),
@@ -303,6 +311,9 @@ impl Scheduler {
         self.instant.set(self.clock.to_instant(self.now.get()));
         self.fire_due_timers();
         self.drain();
+        if !self.walks.is_empty() {
+            self.walk_a_slice();
+        }
         let timeout = if self.has_runnable() || !may_wait() { Duration::ZERO } else { self.poll_timeout() };
         let polled = self.poll(timeout);
         self.ready.borrow_mut().extend(self.after_poll.borrow_mut().drain(..));
@@ -312,7 +323,7 @@ impl Scheduler {
     }
 
     pub(crate) fn has_runnable(&self) -> bool {
-        !self.ready.borrow().is_empty() || !self.after_poll.borrow().is_empty()
+        !self.ready.borrow().is_empty() || !self.after_poll.borrow().is_empty() || !self.walks.is_empty()
     }
 
     fn fire_due_timers(&self) {
@@ -453,7 +464,11 @@ impl Scheduler {
         }
         self.current.replace(Some(record.clone()));
         self.pulse.beat();
+        let began = self.cpu_times.get().then(thread_cpu_nanos);
         let finished = fault::watch(&record.identity, || record.context.resume(record.interrupted.get()));
+        if let Some(began) = began {
+            record.cpu_time.set(record.cpu_time.get() + (thread_cpu_nanos() - began));
+        }
         self.current.replace(None);
         match (finished, record.queue.replace(Queue::None)) {
             (None, Queue::None) => {}
@@ -552,6 +567,13 @@ impl Scheduler {
             passes: self.passes.get(),
         }
     }
+}
+
+/// The processor time of this thread.
+#[cold]
+fn thread_cpu_nanos() -> u64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    spent.tv_sec as u64 * 1_000_000_000 + spent.tv_nsec as u64
 }
 
 /// The runtime's time as of this pass of the loop: cheap, and virtual under a test's clock.

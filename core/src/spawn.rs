@@ -13,7 +13,6 @@ use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use crate::cancel;
 use crate::family::Family;
@@ -473,23 +472,6 @@ impl Coroutine {
     pub fn wait_finished(&self) -> Result<(), JoinError> {
         wait_finished(&self.record)
     }
-
-    /// What is known of it now.
-    pub fn info(&self) -> CoroutineInfo {
-        let record = &*self.record;
-        let since = scheduler::with_runtime_of(record, |scheduler| scheduler.clock.to_instant(record.since.get()));
-        CoroutineInfo {
-            id: record.id(),
-            name: self.name(),
-            spawned_at: record.identity.spawned_at,
-            state: record.state.get(),
-            reason: match record.state.get() {
-                State::Parked | State::Hibernating | State::Unstarted => Some(record.reason.get()),
-                _ => None,
-            },
-            since,
-        }
-    }
 }
 
 impl fmt::Debug for Coroutine {
@@ -506,45 +488,6 @@ impl PartialEq for Coroutine {
 
 impl Eq for Coroutine {}
 
-/// What is known of a coroutine at one moment (THR-8).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct CoroutineInfo {
-    /// Its number.
-    pub id: CoroutineId,
-    /// Its name, if it has one.
-    pub name: Option<String>,
-    /// Where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-    /// Where it is in its life.
-    pub state: State,
-    /// What it waits for, if it waits.
-    pub reason: Option<Reason>,
-    /// When the present wait began, on the runtime's clock; `None` outside the runtime.
-    pub since: Option<Instant>,
-}
-
-impl CoroutineInfo {
-    /// How long the present wait has lasted.
-    pub fn waited(&self) -> Option<Duration> {
-        Some(scheduler::now().saturating_duration_since(self.since?))
-    }
-}
-
-impl fmt::Display for CoroutineInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.id)?;
-        if let Some(name) = &self.name {
-            write!(f, " \"{name}\"")?;
-        }
-        write!(f, " spawned at {}:{}, ", self.spawned_at.file(), self.spawned_at.line())?;
-        match (self.reason, self.waited()) {
-            (Some(reason), Some(waited)) => write!(f, "waiting {waited:?} for {reason}"),
-            _ => write!(f, "{:?}", self.state),
-        }
-    }
-}
-
 /// The running coroutine.
 ///
 /// # Panics
@@ -553,14 +496,6 @@ impl fmt::Display for CoroutineInfo {
 #[track_caller]
 pub fn current() -> Coroutine {
     Coroutine { record: scheduler::expect_coroutine("current").current_record() }
-}
-
-/// All coroutines of this thread's runtime, by number.
-pub fn coroutines() -> Vec<CoroutineInfo> {
-    let records = scheduler::with(|scheduler| scheduler.live.borrow().clone()).unwrap_or_default();
-    let mut infos: Vec<_> = records.into_iter().map(|record| Coroutine { record }.info()).collect();
-    infos.sort_by_key(|info| info.id);
-    infos
 }
 
 /// The live coroutine with this number (THR-3). Looks through all of them.

@@ -464,7 +464,7 @@ fn check(result: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 impl Extent {
     /// The number of pages of the stack, without its guard, that have memory.
-    fn resident_pages(self) -> usize {
+    pub(crate) fn resident_pages(self) -> usize {
         let mut pages = vec![0_u8; (self.base - self.floor()) / page_size()];
         let start = self.floor() as *mut libc::c_void;
         // SAFETY: the vector has a byte for each page of the range; nothing else is written.

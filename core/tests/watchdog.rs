@@ -43,7 +43,7 @@ fn compute_until_warned(warnings: &Receiver<LatencyWarning>) -> LatencyWarning {
 /// Blocks the thread in the system until the first warning comes, which it returns.
 #[inline(never)]
 fn block_until_warned(warnings: &Receiver<LatencyWarning>) -> LatencyWarning {
-    warnings.recv().unwrap()
+    warnings.recv().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn functions(warning: &LatencyWarning) -> Vec<&str> {
@@ -301,7 +301,7 @@ fn panic_at(depth: u32) -> u32 {
         yield_now();
         panic::resume_unwind(Box::new("unwound"));
     }
-    let _guard = vec![depth; 10];
+    let _guard = black_box(Vec::from([depth; 10]));
     black_box(panic_at(black_box(depth - 1))) + 1
 }
 
