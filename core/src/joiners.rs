@@ -38,7 +38,9 @@ impl Joiners {
 
     pub(crate) fn leave(&self, ticket: Option<u64>) {
         match (ticket, self.others.get()) {
-            (Some(ticket), Some(others)) => others.give_up(ticket),
+            (Some(ticket), Some(others)) => {
+                others.give_up(ticket);
+            }
             _ => drop(self.first.take()),
         }
     }

@@ -95,16 +95,19 @@ impl WaitQueue {
         ticket
     }
 
-    pub(crate) fn give_up(&self, ticket: u64) {
+    /// Returns a place; false when a wake has taken it, whoever accepted that.
+    pub(crate) fn give_up(&self, ticket: u64) -> bool {
         let mut places = self.places.borrow_mut();
-        let Ok(index) = places.waiting.binary_search_by_key(&ticket, |place| place.0) else { return };
-        if places.waiting[index].1.take().is_some() {
+        let Ok(index) = places.waiting.binary_search_by_key(&ticket, |place| place.0) else { return false };
+        let given_up = places.waiting[index].1.take();
+        if given_up.is_some() {
             places.empty += 1;
         }
         if places.empty * 2 > places.waiting.len() {
             places.waiting.retain(|place| place.1.is_some());
             places.empty = 0;
         }
+        given_up.is_some()
     }
 
     /// Wakes the first that still waits; false when nobody does.

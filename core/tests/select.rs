@@ -285,6 +285,29 @@ fn a_wake_that_comes_after_another_arm_has_won_goes_to_the_next_waiter() {
     });
 }
 
+/// The wake found nobody who could accept it, and the state it tells of may have changed for the one who selects.
+#[test]
+fn a_wake_that_comes_while_another_arm_was_woken_for_nothing_is_not_lost() {
+    test::run(|| {
+        let (sender, receiver) = channel::bounded(1);
+        let queue = Rc::new(WaitQueue::new());
+        let selecting = spawn({
+            let (queue, receiver) = (queue.clone(), receiver.clone());
+            move || {
+                select! {
+                    _ = receiver => "item",
+                    () = queue => "turn",
+                }
+            }
+        });
+        yield_now();
+        sender.send(1).unwrap();
+        assert!(!queue.wake_one());
+        assert_eq!(receiver.try_recv(), Ok(1));
+        assert_eq!(selecting.join().unwrap(), "turn");
+    });
+}
+
 /// DESIGN §4, "cancelled, then woken" and "woken, then cancelled".
 #[test]
 fn a_cancelled_select_takes_nothing_and_a_woken_one_keeps_what_it_was_given() {

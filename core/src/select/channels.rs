@@ -40,7 +40,9 @@ impl<T> Selectable for Receiving<'_, T> {
     fn disarm(&mut self) {
         match &self.channel.meeting {
             Some(meeting) => meeting.leave_request(self.ticket),
-            None => self.channel.receiving.give_up(self.ticket),
+            None => {
+                self.channel.receiving.give_up(self.ticket);
+            }
         }
     }
 
@@ -131,7 +133,9 @@ impl<T> Selectable for Sending<'_, T> {
     fn disarm(&mut self) {
         match &self.channel.meeting {
             Some(meeting) => self.item = meeting.leave_offer(self.ticket),
-            None => self.channel.sending.give_up(self.ticket),
+            None => {
+                self.channel.sending.give_up(self.ticket);
+            }
         }
     }
 

@@ -64,6 +64,9 @@ impl Arm for Timer {
 }
 
 /// The arm of a [`WaitQueue`]: completes when it is woken there, and never before it has waited.
+///
+/// It also completes when a wake came while it could not be accepted, since another arm had been woken to find nothing:
+/// that wake went to the next in the queue, or to nobody. So look at what you wait for, as after any wake of a queue.
 #[must_use = "an arm does nothing until it is selected"]
 pub struct Turn<'a> {
     queue: &'a WaitQueue,
@@ -89,7 +92,8 @@ impl Selectable for Turn<'_> {
     }
 
     fn disarm(&mut self) {
-        self.queue.give_up(self.ticket);
+        // Out of the queue without a wake of its own: whoever offered one may have found nobody else.
+        self.woken |= !self.queue.give_up(self.ticket);
     }
 
     fn complete_woken(&mut self) -> bool {
