@@ -1,47 +1,11 @@
 //! The parts of the public types that differ in nothing but the type: written once, expanded for each.
 
-/// What every handle with a field `channel` has: limits, the way to std and back, and the descriptor.
+/// What every handle with a field `channel` has: clones, the way to std, and the descriptor.
 macro_rules! handle_api {
     ($Handle:ident, $Std:ty) => {
         impl $Handle {
             pub(crate) fn of_nonblocking(inner: $Std) -> $Handle {
                 $Handle { channel: Channel::new(inner) }
-            }
-
-            /// Limits every later read; `None` for no limit.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` for a timeout of zero.
-            pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                self.channel.read_timeout.set(timeout)
-            }
-
-            /// Limits every later write; `None` for no limit.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` for a timeout of zero.
-            pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                self.channel.write_timeout.set(timeout)
-            }
-
-            /// The limit on reads.
-            ///
-            /// # Errors
-            ///
-            /// None; a `Result` because std has one.
-            pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-                Ok(self.channel.read_timeout.duration())
-            }
-
-            /// The limit on writes.
-            ///
-            /// # Errors
-            ///
-            /// None; a `Result` because std has one.
-            pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-                Ok(self.channel.write_timeout.duration())
             }
 
             /// A second, independent handle to the same descriptor, with limits of its own.
@@ -53,8 +17,8 @@ macro_rules! handle_api {
             /// When the system has no descriptor left.
             pub fn try_clone(&self) -> io::Result<$Handle> {
                 let clone = $Handle::of_nonblocking(self.channel.inner().try_clone()?);
-                clone.set_read_timeout(self.channel.read_timeout.duration())?;
-                clone.set_write_timeout(self.channel.write_timeout.duration())?;
+                clone.channel.read_timeout.set(self.channel.read_timeout.duration())?;
+                clone.channel.write_timeout.set(self.channel.write_timeout.duration())?;
                 Ok(clone)
             }
 
@@ -70,6 +34,56 @@ macro_rules! handle_api {
         }
 
         $crate::handle::descriptor_api!($Handle, channel.source);
+    };
+}
+
+/// The limit on reads.
+macro_rules! read_limit_api {
+    ($Handle:ident $(<$T:ident: $Bound:path>)?) => {
+        impl$(<$T: $Bound>)? $Handle$(<$T>)? {
+            /// Limits every later read; `None` for no limit.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` for a timeout of zero.
+            pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                self.channel.read_timeout.set(timeout)
+            }
+
+            /// The limit on reads.
+            ///
+            /// # Errors
+            ///
+            /// None; a `Result` because std has one.
+            pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+                Ok(self.channel.read_timeout.duration())
+            }
+        }
+    };
+}
+
+/// The limit on writes.
+macro_rules! write_limit_api {
+    ($Handle:ident $(<$T:ident: $Bound:path>)?) => {
+        impl$(<$T: $Bound>)? $Handle$(<$T>)? {
+            /// Limits every later write; `None` for no limit.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` for a timeout of zero.
+            pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+                self.channel.write_timeout.set(timeout)
+            }
+
+            /// The limit on writes.
+            ///
+            /// # Errors
+            ///
+            /// None; a `Result` because std has one.
+            pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+                Ok(self.channel.write_timeout.duration())
+            }
+        }
     };
 }
 
@@ -108,6 +122,8 @@ macro_rules! descriptor_api {
 macro_rules! socket_api {
     ($Handle:ident, $Std:ty, $Address:ty) => {
         $crate::handle::handle_api!($Handle, $Std);
+        $crate::handle::read_limit_api!($Handle);
+        $crate::handle::write_limit_api!($Handle);
 
         impl $Handle {
             /// Takes over a socket of std's, and puts it into non-blocking mode.
@@ -359,4 +375,6 @@ macro_rules! stream_api {
     };
 }
 
-pub(crate) use {descriptor_api, handle_api, read_api, socket_api, stream_api, write_api};
+pub(crate) use {
+    descriptor_api, handle_api, read_api, read_limit_api, socket_api, stream_api, write_api, write_limit_api,
+};
