@@ -20,7 +20,8 @@
 //! while it is `TAKEN`. `SAMPLE` names the sample of the runtime that runs on the thread, or nothing.
 //!
 //! **Known weaknesses.** The signal is SIGURG, whose default is to be ignored; a program with a
-//! handler of its own keeps it, if it installed it before the first run. A few system calls are not
+//! handler of its own keeps it, if it installed it before the first run; one that it installs later
+//! must call ours, as signal-hook's does, and should run on the alternate stack as well. A few system calls are not
 //! resumed after a handler whatever its flags (poll(2), nanosleep(2)) and say EINTR once a hold. A
 //! thread in an uninterruptible sleep answers when that is over. Of a stack the innermost 64 KiB are
 //! copied. Of the loop's own stack, where no coroutine runs, there is no copy.
@@ -211,8 +212,9 @@ impl Taken {
         }
         let words = ((stack.end - start) / WORD).min(WORDS_COPIED);
         let from = ptr::with_exposed_provenance::<u64>(start);
-        // SAFETY: aligned words of the mapped stack that this thread was interrupted on; the handler runs on another,
-        // so nobody writes to them meanwhile. The copy has room for as many.
+        // SAFETY: aligned words of the mapped stack that this thread was interrupted on, all in use by what was
+        // interrupted: the handler runs on another stack or below them, so nobody writes to them meanwhile.
+        // The copy has room for as many.
         unsafe { ptr::copy_nonoverlapping(from, self.stack.as_mut_ptr(), words) };
         self.stack_start = start as u64;
         self.words = words;

@@ -5,6 +5,8 @@ mod support;
 use std::env;
 use std::hint::black_box;
 use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use grapeshot_core::{
     set_latency_warning, sleep, spawn, stacks_sampled, with_timeout, yield_now,
 };
 use rustix::process::{Signal, getpid, kill_process};
+use signal_hook::consts::SIGURG;
 
 use self::support::{in_child, run_alone};
 
@@ -314,7 +317,36 @@ fn cut_off() {
     assert!(cut.is_err());
 }
 
-/// A program's own handler for the watchdog's signal is called for what others send.
+/// A program's own handler for the watchdog's signal is called for what others send, whichever came first.
+#[test]
+fn a_handler_of_the_programs_own_is_called_as_before() {
+    if in_child() {
+        let (before, after) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        signal_hook::flag::register(SIGURG, before.clone()).unwrap();
+        let limit = Duration::from_millis(50);
+        let exit = Runtime::new().signals(false).latency_warning(Some(limit)).run(move || {
+            let (sender, warnings) = channel();
+            set_latency_notifier(move |warning: &LatencyWarning| drop(sender.send(warning.clone())));
+            let named = |warnings| compute_until_warned(warnings).coroutine == Some(current().id());
+            assert!(named(&warnings));
+            assert!(!before.load(Ordering::SeqCst), "the watchdog's own signal was passed on");
+            kill_process(getpid(), Signal::URG).unwrap();
+            while !before.load(Ordering::SeqCst) {
+                yield_now();
+            }
+            signal_hook::flag::register(SIGURG, after.clone()).unwrap();
+            kill_process(getpid(), Signal::URG).unwrap();
+            while !after.load(Ordering::SeqCst) {
+                yield_now();
+            }
+        });
+        support::exit(exit.unwrap());
+    }
+    let ended = run_alone("a_handler_of_the_programs_own_is_called_as_before");
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
+}
+
+/// The default of the watchdog's signal is to be ignored.
 #[test]
 fn a_signal_that_is_not_the_watchdogs_is_ignored_as_before() {
     if in_child() {

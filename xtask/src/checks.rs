@@ -83,7 +83,8 @@ fn cargo(args: &[&str]) -> Result<(), String> {
     execute(&mut cargo_command(args))
 }
 
-fn cargo_command(args: &[&str]) -> Command {
+/// The cargo that runs us, in the repository.
+pub(crate) fn cargo_command(args: &[&str]) -> Command {
     // Set by the cargo that runs us: the same one, whatever PATH says.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);

@@ -5,6 +5,7 @@
 
 mod checks;
 mod peers;
+mod soak;
 mod tidy;
 
 mod code;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test           install the programs the tests talk to, then run every check
 cargo xtask test --quick   the same without the release build and the self-test
+cargo xtask soak watchdog  take stacks of a busy loop for ten minutes, or for the seconds that follow
 cargo xtask tidy           run only the checks of our own on the source
 cargo xtask peers          install only the programs the tests talk to";
 
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         ["test", "--quick"] => checks::run(&checks::quick()),
         ["tidy"] => tidy::run(),
         ["peers"] => peers::install(),
+        ["soak", "watchdog"] => soak::watchdog(soak::USUAL),
+        ["soak", "watchdog", time] => soak::seconds(time).and_then(soak::watchdog),
         _ => {
             eprintln!("there is no command `{}`; there are:\n{USAGE}", args.join(" "));
             return ExitCode::from(2);
