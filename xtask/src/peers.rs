@@ -19,6 +19,7 @@ const PEERS: &[Peer] = &[
     Peer { program: "wrk", package: "wrk" },
     Peer { program: "socat", package: "socat" },
     Peer { program: "telnet", package: "telnet" },
+    Peer { program: "redis-server", package: "redis-server" },
     Peer { program: "nc", package: "netcat-openbsd" },
 ];
 
