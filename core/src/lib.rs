@@ -100,8 +100,8 @@ pub use self::stack::Guards;
 pub use self::stack_walk::{CoroutineBacktrace, NoBacktrace, backtraces};
 pub use self::symbols::{StackFrame, StackTrace};
 pub use self::threads::{
-    Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ThreadReceiver, ThreadSender, WorkerPool,
-    block_on, offload, set_offload_limits, thread_channel, try_offload,
+    Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ShardExits, Shards, ThreadReceiver,
+    ThreadSender, WorkerPool, block_on, offload, set_offload_limits, thread_channel, try_offload,
 };
 pub use self::wait_queue::WaitQueue;
 #[doc(hidden)]
