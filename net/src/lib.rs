@@ -32,6 +32,8 @@
 mod tcp;
 mod udp;
 pub mod unix;
+mod pipe;
+mod pollable;
 mod options;
 pub mod process;
 mod address;
@@ -50,6 +52,8 @@ mod timeout;
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
 pub use self::options::SocketOptions;
+pub use self::pipe::{PipeReader, PipeWriter, pipe};
+pub use self::pollable::Pollable;
 pub use self::tcp::{Incoming, Keepalive, ListenOptions, TcpListener, TcpStream};
 pub use self::udp::UdpSocket;
 pub use self::unix::{PathTooLong, UnixDatagram, UnixListener, UnixStream};
