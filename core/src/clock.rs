@@ -56,6 +56,13 @@ impl Clock {
     }
 }
 
+/// The processor time of this thread.
+#[cold]
+pub(crate) fn thread_cpu_nanos() -> u64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    spent.tv_sec as u64 * 1_000_000_000 + spent.tv_nsec as u64
+}
+
 fn saturate(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -68,6 +68,7 @@ mod panics;
 mod trace;
 mod symbols;
 mod listing;
+mod stats;
 mod stack_walk;
 mod watchdog;
 mod rate_limit;
@@ -89,7 +90,7 @@ pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
 pub use self::rate_limit::{RateLimitError, RateLimiter};
 pub use self::record::State;
 pub use self::runtime::{Exit, Runtime, run};
-pub use self::scheduler::{NotInRuntime, Stats, in_coroutine, now, random_u64, set_exit, stats};
+pub use self::scheduler::{NotInRuntime, in_coroutine, now, random_u64, set_exit};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::slots::Direction;
 pub use self::source::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError, Source, WaitLimit};
@@ -98,6 +99,7 @@ pub use self::spawn::{
 };
 pub use self::stack::Guards;
 pub use self::stack_walk::{CoroutineBacktrace, NoBacktrace, backtraces};
+pub use self::stats::{Stats, stats};
 pub use self::symbols::{StackFrame, StackTrace};
 pub use self::threads::{
     Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ShardExits, Shards, ThreadReceiver,

@@ -30,6 +30,7 @@ use crate::scheduler::{self, Leaving, Scheduler, Setup};
 use crate::signal::Signals;
 use crate::spawn::{Builder, JoinError, JoinHandle};
 use crate::stack::{Guards, StackOptions, StackPool};
+use crate::stats::Stats;
 use crate::threads::Inbox;
 use crate::watchdog;
 
@@ -419,7 +420,7 @@ impl<T: Termination> Termination for Exit<T> {
 /// What a runtime still held when it was over.
 #[derive(Clone, Debug)]
 pub(crate) struct Leftovers {
-    pub(crate) stats: scheduler::Stats,
+    pub(crate) stats: Stats,
     pub(crate) crashes: usize,
 }
 

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cancel::{self, Frame};
-use crate::clock::Clock;
+use crate::clock::{Clock, thread_cpu_nanos};
 use crate::coroutine::prefetch;
 use crate::fault;
 use crate::identity::CoroutineId;
@@ -62,26 +62,6 @@ pub(crate) enum Timer {
     Limit(Rc<Frame>),
     /// Makes the loop look around.
     Reminder,
-}
-
-/// What can be counted about a runtime.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Coroutines that have been spawned and have not ended.
-    pub coroutines: usize,
-    /// Coroutines in the run queue.
-    pub runnable: usize,
-    /// Timers that have not fired.
-    pub timers: usize,
-    /// Descriptors registered with the reactor (POL-7).
-    pub registrations: usize,
-    /// Stacks in use.
-    pub stacks: usize,
-    /// Stacks waiting for reuse.
-    pub pooled_stacks: usize,
-    /// Passes of the event loop so far.
-    pub passes: u64,
 }
 
 pub(crate) struct Scheduler {
@@ -130,7 +110,7 @@ pub(crate) struct Scheduler {
     reactor: RefCell<Box<dyn Reactor>>,
     events: RefCell<Vec<Event>>,
     next_id: Cell<u64>,
-    passes: Cell<u64>,
+    pub(crate) passes: Cell<u64>,
 }
 
 /// Whether a run is over, and to whom that leaves the coroutines that are spawned from now on.
@@ -554,26 +534,6 @@ impl Scheduler {
         let mut details = self.panic_details.borrow_mut();
         if details.is_empty() { None } else { details.remove(&id) }
     }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let stacks = self.stacks.stats();
-        Stats {
-            coroutines: self.live.borrow().len(),
-            runnable: self.ready.borrow().len() + self.after_poll.borrow().len(),
-            timers: self.timers.borrow().len(),
-            registrations: self.slots.len(),
-            stacks: stacks.in_use,
-            pooled_stacks: stacks.pooled,
-            passes: self.passes.get(),
-        }
-    }
-}
-
-/// The processor time of this thread.
-#[cold]
-fn thread_cpu_nanos() -> u64 {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    spent.tv_sec as u64 * 1_000_000_000 + spent.tv_nsec as u64
 }
 
 /// The runtime's time as of this pass of the loop: cheap, and virtual under a test's clock.
@@ -586,11 +546,6 @@ pub fn now() -> Instant {
 /// Whether a coroutine runs on this thread now.
 pub fn in_coroutine() -> bool {
     with(|scheduler| scheduler.current.borrow().is_some()).unwrap_or(false)
-}
-
-/// What the runtime of this thread holds now; all zero outside a runtime.
-pub fn stats() -> Stats {
-    with(Scheduler::stats).unwrap_or_default()
 }
 
 /// Asks [`run`](crate::run) to end with `code`.
