@@ -72,6 +72,7 @@ mod stats;
 mod stack_walk;
 mod watchdog;
 mod rate_limit;
+pub mod work;
 pub mod sync;
 pub mod channel;
 pub mod select;

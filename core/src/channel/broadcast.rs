@@ -24,8 +24,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cancel;
+use crate::channel::instant_after;
 use crate::park::{Reason, Unparked};
-use crate::scheduler::now;
 use crate::wait_queue::WaitQueue;
 
 const REASON: Reason = Reason::Other("a broadcast message");
@@ -239,7 +239,7 @@ impl<T> BroadcastReceiver<T> {
     where
         T: Clone,
     {
-        self.recv_until(now().checked_add(timeout))
+        self.recv_until(Some(instant_after(timeout)))
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, BroadcastRecvError>

@@ -37,7 +37,7 @@ mod broadcast;
 mod watch;
 mod fifo;
 mod deque;
-mod handoff;
+pub(crate) mod handoff;
 
 pub use self::broadcast::{BroadcastReceiver, BroadcastRecvError, BroadcastSender, Unheard, broadcast};
 pub use self::deque::Deque;
