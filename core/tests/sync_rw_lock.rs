@@ -272,7 +272,8 @@ fn a_downgrade_lets_no_writer_in_between_and_no_reader_before_it() {
 #[test]
 fn waiting_for_oneself_panics() {
     test::run(|| {
-        let cases: [(fn(&RwLock<u32>), &str); 3] = [
+        type Case = (fn(&RwLock<u32>), &'static str);
+        let cases: [Case; 3] = [
             (
                 |lock| {
                     let _writing = lock.write();

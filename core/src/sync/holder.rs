@@ -6,7 +6,7 @@ use crate::identity::CoroutineId;
 use crate::{scheduler, spawn};
 
 /// The coroutine that took a lock; one value stands for code outside coroutines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Holder(NonZeroU64);
 
 impl Holder {

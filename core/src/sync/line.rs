@@ -77,10 +77,7 @@ impl<W> Line<W> {
         if left.is_some() {
             places.empty += 1;
         }
-        if places.empty * 2 > places.waiting.len() {
-            places.waiting.retain(|place| place.1.is_some());
-            places.empty = 0;
-        }
+        places.tidy();
         drop(places);
         drop(left);
     }
@@ -130,14 +127,35 @@ impl<W> Line<W> {
         }
     }
 
-    /// How many still wait: fewer than are in line when some have been cancelled and have not run since.
+    /// Wakes one wherever it stands in line, if it still waits.
+    pub(super) fn wake_that(&self, is_it: impl Fn(&W) -> bool) -> bool {
+        let mut places = self.places.borrow_mut();
+        let is_its = |place: &&mut (u64, Option<(W, Unparker)>)| place.1.as_ref().is_some_and(|(want, _)| is_it(want));
+        let Some(found) = places.waiting.iter_mut().find(is_its).and_then(|place| place.1.take()) else {
+            return false;
+        };
+        places.empty += 1;
+        places.tidy();
+        drop(places);
+        found.1.unpark().is_ok()
+    }
+
+    /// Looks at those who still wait, and not at those who have been cancelled and have not run since.
+    pub(super) fn for_each_waiting(&self, mut look: impl FnMut(&W)) {
+        for (_, waiter) in &self.places.borrow().waiting {
+            if let Some((want, unparker)) = waiter
+                && still_waits(unparker)
+            {
+                look(want);
+            }
+        }
+    }
+
+    /// How many still wait.
     pub(super) fn count_waiting(&self) -> usize {
-        let places = self.places.borrow();
-        places
-            .waiting
-            .iter()
-            .filter(|place| place.1.as_ref().is_some_and(|(_, unparker)| still_waits(unparker)))
-            .count()
+        let mut count = 0;
+        self.for_each_waiting(|_| count += 1);
+        count
     }
 
     /// How many are in line.
@@ -151,6 +169,15 @@ impl<W> Line<W> {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl<W> Places<W> {
+    fn tidy(&mut self) {
+        if self.empty * 2 > self.waiting.len() {
+            self.waiting.retain(|place| place.1.is_some());
+            self.empty = 0;
+        }
     }
 }
 

@@ -44,9 +44,13 @@ mod once_event;
 mod once;
 mod wait_group;
 mod barrier;
+mod keyed_locks;
+mod deadlock;
 
 pub use self::barrier::{Barrier, BarrierWaitResult};
+pub use self::deadlock::{DeadlockError, DeadlockLink};
 pub use self::error::{LockError, WaitError};
+pub use self::keyed_locks::{AllKeysGuard, KeyGuard, KeyedLocks};
 pub use self::mutex::{Mutex, MutexGuard};
 pub use self::notify::{Notify, NotifyError};
 pub use self::once::Once;

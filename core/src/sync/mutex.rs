@@ -86,10 +86,10 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        if !self.raw.try_take() {
-            if let Err(refused) = self.raw.wait("Mutex::lock", None) {
-                abort_refused("Mutex::lock", refused);
-            }
+        if !self.raw.try_take()
+            && let Err(refused) = self.raw.wait("Mutex::lock", None)
+        {
+            abort_refused("Mutex::lock", refused);
         }
         self.guard()
     }

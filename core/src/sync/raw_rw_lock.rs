@@ -66,7 +66,8 @@ impl RawRwLock {
     /// Begins to read, if that takes no wait.
     pub(super) fn try_read(&self) -> Option<Reading<'_>> {
         let is_open = self.writer.get().is_none() && self.writers_line.is_empty();
-        if !is_open && !(self.recursion == Recursion::Allowed && self.is_held_by(Holder::current())) {
+        let may_enter = is_open || self.recursion == Recursion::Allowed && self.is_held_by(Holder::current());
+        if !may_enter {
             return None;
         }
         self.reading.set(self.reading.get() + 1);
@@ -127,6 +128,11 @@ impl RawRwLock {
         self.writer.get().is_some()
     }
 
+    /// Whether somebody reads and does not write, so that it would wait for itself to write.
+    pub(super) fn only_reads(&self, holder: Holder) -> bool {
+        self.writer.get() != Some(holder) && self.is_held_by(holder)
+    }
+
     /// How many readings go on.
     pub(super) fn reading(&self) -> usize {
         self.reading.get()
@@ -182,12 +188,12 @@ impl RawRwLock {
         if self.writer.get().is_some() {
             return;
         }
-        if self.reading.get() == 0 {
-            if let Some(next) = self.writers_line.wake_first() {
-                self.writer.set(Some(next));
-                self.depth.set(1);
-                return;
-            }
+        if self.reading.get() == 0
+            && let Some(next) = self.writers_line.wake_first()
+        {
+            self.writer.set(Some(next));
+            self.depth.set(1);
+            return;
         }
         if self.writers_line.is_empty() {
             self.readers_line.wake_all(|_| self.reading.set(self.reading.get() + 1));
