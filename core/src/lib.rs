@@ -69,9 +69,11 @@ mod panics;
 mod trace;
 mod symbols;
 mod listing;
+mod stats;
 mod stack_walk;
 mod watchdog;
 mod rate_limit;
+pub mod work;
 pub mod sync;
 pub mod channel;
 pub mod select;
@@ -90,7 +92,7 @@ pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
 pub use self::rate_limit::{RateLimitError, RateLimiter};
 pub use self::record::State;
 pub use self::runtime::{Exit, Runtime, run};
-pub use self::scheduler::{NotInRuntime, Stats, in_coroutine, now, random_u64, set_exit, stats};
+pub use self::scheduler::{NotInRuntime, in_coroutine, now, random_u64, set_exit};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::slots::Direction;
 pub use self::source::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError, Source, WaitLimit};
@@ -99,10 +101,11 @@ pub use self::spawn::{
 };
 pub use self::stack::Guards;
 pub use self::stack_walk::{CoroutineBacktrace, NoBacktrace, backtraces};
+pub use self::stats::{Stats, stats};
 pub use self::symbols::{StackFrame, StackTrace};
 pub use self::threads::{
-    Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ThreadReceiver, ThreadSender, WorkerPool,
-    block_on, offload, set_offload_limits, thread_channel, try_offload,
+    Handle, OffloadLimits, PoolError, RemoteJoinHandle, RemoteSpawnError, ShardExits, Shards, ThreadReceiver,
+    ThreadSender, WorkerPool, block_on, offload, set_offload_limits, thread_channel, try_offload,
 };
 pub use self::wait_queue::WaitQueue;
 #[doc(hidden)]
