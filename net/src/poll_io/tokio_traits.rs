@@ -1,22 +1,19 @@
 //! The traits of `tokio`, of which nothing else is used.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Polled, poll_flush, poll_read, poll_write, poll_write_vectored, shut_down};
-use crate::TcpStream;
+use super::{poll_read, poll_write, shut_down};
+use crate::{Pollable, TcpStream, UnixStream};
 
 /// Both traits for a type.
 macro_rules! tokio_traits {
-    ([$($generic:tt)*] $Stream:ty, $Inner:ty) => {
-        impl<$($generic)*> AsyncRead for $Stream
-        where
-            for<'a> &'a $Inner: Read,
-        {
+    ([$($generic:tt)*] $Stream:ty) => {
+        impl<$($generic)*> AsyncRead for $Stream {
             fn poll_read(
                 self: Pin<&mut Self>,
                 context: &mut Context<'_>,
@@ -27,12 +24,9 @@ macro_rules! tokio_traits {
             }
         }
 
-        impl<$($generic)*> AsyncWrite for $Stream
-        where
-            for<'a> &'a $Inner: Write,
-        {
+        impl<$($generic)*> AsyncWrite for $Stream {
             fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                poll_write(&*self, context, bytes)
+                poll_write(&*self, context, &[IoSlice::new(bytes)])
             }
 
             fn poll_write_vectored(
@@ -40,15 +34,16 @@ macro_rules! tokio_traits {
                 context: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                poll_write_vectored(&*self, context, bufs)
+                poll_write(&*self, context, bufs)
             }
 
             fn is_write_vectored(&self) -> bool {
                 true
             }
 
-            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                poll_flush(&*self, context)
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                // The kernel has all there is.
+                Poll::Ready(Ok(()))
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -58,7 +53,9 @@ macro_rules! tokio_traits {
     };
 }
 
-tokio_traits!([] TcpStream, std::net::TcpStream);
-tokio_traits!([] & TcpStream, std::net::TcpStream);
-tokio_traits!([S: AsFd] Polled<S>, S);
-tokio_traits!([S: AsFd] &Polled<S>, S);
+tokio_traits!([] TcpStream);
+tokio_traits!([] & TcpStream);
+tokio_traits!([] UnixStream);
+tokio_traits!([] & UnixStream);
+tokio_traits!([T: AsFd] Pollable<T>);
+tokio_traits!([T: AsFd] &Pollable<T>);
