@@ -9,10 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::channel::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+use grapeshot_core::select::after;
 use grapeshot_core::test::{self, Log, Test};
 use grapeshot_core::{
-    JoinError, Reason, ThreadReceiver, ThreadSender, coroutines, now, offload, random_u64, sleep, spawn,
-    thread_channel, with_timeout, yield_now,
+    JoinError, Reason, ThreadReceiver, ThreadSender, WorkerPool, channel, coroutines, now, offload, random_u64, select,
+    sleep, spawn, thread_channel, with_timeout, yield_now,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -226,6 +227,71 @@ fn a_sender_that_is_cut_off_has_sent_nothing() {
         assert_eq!((receiver.recv(), receiver.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
         sender.send(3).unwrap();
         assert_eq!(receiver.recv(), Ok(3));
+    });
+}
+
+/// BEA-7: one wait covers a queue that other threads fill and whatever else there is to wait for.
+#[test]
+fn a_select_covers_a_channel_between_threads_and_other_events() {
+    Test::new().real_time().run(|| {
+        let (sender, receiver) = thread_channel(1);
+        let (_silent, never) = channel::bounded::<()>(1);
+        let (ready, is_ready) = thread_channel(1);
+        let elsewhere = thread::spawn(move || {
+            is_ready.recv().unwrap();
+            sender.send("from afar").unwrap();
+        });
+        let selecting = spawn(move || {
+            select! {
+                item = &receiver => item,
+                _ = &never => Err(RecvError::Disconnected),
+            }
+        });
+        yield_now();
+        ready.send(()).unwrap();
+        assert_eq!(selecting.join().unwrap(), Ok("from afar"));
+        offload(move || elsewhere.join().unwrap());
+    });
+}
+
+#[test]
+fn a_losing_arm_leaves_no_place_and_passes_its_wake_on() {
+    test::run(|| {
+        let (sender, receiver) = thread_channel(1);
+        let (other, others) = channel::bounded(1);
+        let selecting = spawn({
+            let receiver = receiver.clone();
+            move || {
+                select! {
+                    item = &receiver => item,
+                    item = &others => item,
+                }
+            }
+        });
+        let waiting = receiving(&receiver);
+        yield_now();
+        other.send(1).unwrap();
+        // The wake for this item is the losing arm's, which passes it on.
+        thread::spawn(move || sender.send(2).unwrap()).join().unwrap();
+        assert_eq!(selecting.join().unwrap(), Ok(1));
+        assert_eq!(waiting.join().unwrap(), Ok(2));
+    });
+}
+
+#[test]
+fn a_select_covers_the_end_of_work_on_another_thread() {
+    test::run(|| {
+        let pool = WorkerPool::new(1);
+        let (release, released) = thread_channel::<()>(1);
+        let handle = pool.apply_async(move || released.recv()).unwrap();
+        let first = select! {
+            _ = &handle => "ended",
+            _ = after(Duration::ZERO) => "not yet",
+        };
+        assert_eq!(first, "not yet");
+        release.send(()).unwrap();
+        let second = select! { ended = &handle => ended.unwrap() };
+        assert_eq!(second, Ok(()));
     });
 }
 

@@ -5,8 +5,8 @@
 //!   ThreadSender ──┴──► bounded queue ─────┴──► ThreadReceiver     each item reaches one receiver
 //! ```
 //!
-//! A send that finds a parked receiver wakes its loop; where the ancestor's workshop had a queue with a loopback socket
-//! beside it, so that one wait covers sockets and the queue, a coroutine here waits for the one and another for the other.
+//! A send that finds a parked receiver wakes its loop. Where the ancestor's workshop put a loopback socket beside a queue,
+//! so that one wait covers sockets and the queue, a [`select!`](crate::select!) here takes both as arms.
 //!
 //! # Invariants
 //!
@@ -66,14 +66,14 @@ pub fn thread_channel<T: Send>(capacity: usize) -> (ThreadSender<T>, ThreadRecei
     (ThreadSender { channel: channel.clone() }, ThreadReceiver { channel })
 }
 
-struct State<T> {
+pub(super) struct State<T> {
     items: VecDeque<T>,
     capacity: usize,
     senders: usize,
     receivers: usize,
     is_closed: bool,
     sending: WaitList,
-    receiving: WaitList,
+    pub(super) receiving: WaitList,
 }
 
 /// Why an attempt to send gave the item back.
@@ -103,6 +103,11 @@ impl<T> State<T> {
             None if self.is_closed || self.senders == 0 => Err(TryRecvError::Disconnected),
             None => Err(TryRecvError::Empty),
         }
+    }
+
+    /// Whether a pop would give something, if only an error.
+    pub(super) fn can_pop(&self) -> bool {
+        !self.items.is_empty() || self.is_closed || self.senders == 0
     }
 
     fn close(&mut self) -> Vec<RemoteUnparker> {
@@ -207,7 +212,7 @@ impl<T> ThreadSender<T> {
 
 /// The end of a [`thread_channel`] that items come out of.
 pub struct ThreadReceiver<T> {
-    channel: Arc<Mutex<State<T>>>,
+    pub(super) channel: Arc<Mutex<State<T>>>,
 }
 
 impl<T> ThreadReceiver<T> {

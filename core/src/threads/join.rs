@@ -22,15 +22,35 @@ struct Shared<T> {
     cancelled: AtomicBool,
 }
 
-struct Progress<T> {
+pub(super) struct Progress<T> {
     result: Option<Result<T, JoinError>>,
-    is_finished: bool,
+    pub(super) is_finished: bool,
     /// The handle is gone.
     is_unwanted: bool,
     /// The runtime and the coroutine that do the work, where a coroutine does it and has begun.
     worker: Option<(u32, CoroutineId)>,
-    waiting: WaitList,
+    pub(super) waiting: WaitList,
     canceller: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl<T> Progress<T> {
+    /// The end of the work, seen from the coroutine `own`.
+    fn take(&mut self, own: Option<(u32, CoroutineId)>) -> Option<Result<T, JoinError>> {
+        match self.result.take() {
+            None if self.is_finished => Some(Err(JoinError::Cancelled)),
+            None if own.is_some() && self.worker == own => Some(Err(JoinError::WouldDeadlock)),
+            result => result,
+        }
+    }
+}
+
+/// The runtime and the coroutine that run here.
+fn running() -> Option<(u32, CoroutineId)> {
+    scheduler::with(|scheduler| {
+        let current = scheduler.current.borrow();
+        current.as_ref().map(|record| (scheduler.id, record.id()))
+    })
+    .flatten()
 }
 
 /// Makes both sides of a piece of work, and says in `waiting_for` what its joiners wait for.
@@ -158,26 +178,27 @@ impl<T> RemoteJoinHandle<T> {
 
     /// [`join`](Self::join), for those who must do something else when they are cut off.
     pub(crate) fn wait(&self) -> Result<T, JoinError> {
-        let own = scheduler::with(|scheduler| {
-            let current = scheduler.current.borrow();
-            current.as_ref().map(|record| (scheduler.id, record.id()))
-        })
-        .flatten();
+        let own = running();
         let joined = wait(
             &self.shared.progress,
             |progress| &mut progress.waiting,
             self.waiting_for,
             None,
-            |progress| match progress.result.take() {
-                None if progress.is_finished => Some(Err(JoinError::Cancelled)),
-                None if own.is_some() && progress.worker == own => Some(Err(JoinError::WouldDeadlock)),
-                result => result,
-            },
+            |progress| progress.take(own),
         );
         match joined {
             Waited::Ready(result) => result,
             Waited::TimedOut | Waited::Refused => Err(JoinError::Refused),
         }
+    }
+
+    /// The end of the work, if it has come.
+    pub(super) fn try_join(&self) -> Option<Result<T, JoinError>> {
+        lock(&self.shared.progress).take(running())
+    }
+
+    pub(super) fn progress(&self) -> &Mutex<Progress<T>> {
+        &self.shared.progress
     }
 
     /// Asks for the end of the work; never suspends.

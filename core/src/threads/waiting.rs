@@ -92,7 +92,7 @@ impl WaitList {
         WaitList { waiting: VecDeque::new(), next: 0 }
     }
 
-    fn enter(&mut self, waiter: RemoteUnparker) -> u64 {
+    pub(super) fn enter(&mut self, waiter: RemoteUnparker) -> u64 {
         let place = self.next;
         self.next += 1;
         self.waiting.push_back((place, waiter));
@@ -100,7 +100,7 @@ impl WaitList {
     }
 
     /// Whether the waiter was still in the list.
-    fn leave(&mut self, place: u64) -> bool {
+    pub(super) fn leave(&mut self, place: u64) -> bool {
         match self.waiting.binary_search_by_key(&place, |(place, _)| *place) {
             Ok(index) => self.waiting.remove(index).is_some(),
             Err(_) => false,
