@@ -345,6 +345,19 @@ macro_rules! stream_api {
                 self.channel.peek_within(buf, self.channel.read_timeout.limit())
             }
 
+            /// As [`peek`](Self::peek), waiting at most as `limit` says, whatever the handle's own timeout is.
+            ///
+            /// # Errors
+            ///
+            /// As `Read::read`; [`io::ErrorKind::TimedOut`].
+            ///
+            /// # Cancellation
+            ///
+            /// Unwinds.
+            pub fn peek_within(&self, buf: &mut [u8], limit: WaitLimit) -> io::Result<usize> {
+                self.channel.peek_within(buf, limit)
+            }
+
             /// Shuts down reading, writing or both; blocked coroutines notice.
             ///
             /// # Errors

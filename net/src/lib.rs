@@ -32,6 +32,7 @@
 mod tcp;
 mod udp;
 pub mod unix;
+pub mod proxy_protocol;
 mod pipe;
 mod pollable;
 mod options;
