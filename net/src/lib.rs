@@ -37,6 +37,8 @@ mod pipe;
 mod pollable;
 mod options;
 pub mod process;
+pub mod stdio;
+pub mod tty;
 mod address;
 mod whole;
 mod buffered;
