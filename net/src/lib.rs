@@ -20,13 +20,18 @@
 //! - Cancellation and limits are never reported as `Interrupted`, which std retries for ever.
 //! - Outside a coroutine the same calls block their thread, as std's do.
 //!
+//! # Features
+//!
+//! Both are off, and add nothing but implementations: `futures-io` and `tokio-io`, the poll-style I/O traits of the crates
+//! of those names on the streams here, for futures inside `block_on` (module `poll_io`).
+//!
 //! # What is absent
 //!
 //! Names: this layer takes numeric addresses only, and never looks one up.
 //!
 //! # Reading order
 //!
-//! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`.
+//! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`; then `buffered/`, `memory/` and `poll_io/`.
 #![forbid(unsafe_code)]
 
 mod tcp;
