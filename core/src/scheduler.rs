@@ -37,7 +37,7 @@ use crate::slots::Slots;
 use crate::stack::StackPool;
 use crate::stack_walk::Walks;
 use crate::sweep::Sweeper;
-use crate::threads::{Inbox, Mail, Tickets};
+use crate::threads::{Inbox, Kept, Mail, Tickets};
 use crate::timer_wheel::TimerWheel;
 use crate::watchdog::{Pulse, Watchdog};
 
@@ -105,6 +105,8 @@ pub(crate) struct Scheduler {
     pub(crate) cpu_times: Cell<bool>,
     /// Waits that other threads may end.
     pub(crate) tickets: Tickets,
+    /// The signal of the next `block_on`.
+    pub(crate) kept_signal: Cell<Option<Kept>>,
     /// Room for what comes in, kept for its allocations.
     mail: RefCell<Mail>,
     reactor: RefCell<Box<dyn Reactor>>,
@@ -234,6 +236,7 @@ impl Scheduler {
             walks: Walks::default(),
             cpu_times: Cell::new(setup.cpu_times),
             tickets: Tickets::default(),
+            kept_signal: Cell::new(None),
             mail: RefCell::default(),
             reactor: RefCell::new(setup.reactor),
             events: RefCell::default(),

@@ -51,22 +51,6 @@ enum Home {
     Thread(Thread),
 }
 
-impl Home {
-    fn here() -> Home {
-        let inbox = scheduler::with(|scheduler| {
-            scheduler.current.borrow().is_some().then(|| scheduler.inbox.get().cloned()).flatten()
-        });
-        inbox.flatten().map_or_else(|| Home::Thread(thread::current()), Home::Runtime)
-    }
-
-    fn runtime(&self) -> Option<u32> {
-        match self {
-            Home::Runtime(inbox) => Some(inbox.runtime()),
-            Home::Thread(_) => None,
-        }
-    }
-}
-
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.notify();
@@ -96,45 +80,43 @@ impl Signal {
     }
 }
 
-/// A signal and a waker of it, kept from one `block_on` to the next.
-struct Kept {
+/// A signal and a waker of it, which a runtime keeps from one `block_on` to the next.
+pub(crate) struct Kept {
     signal: Arc<Signal>,
     waker: Waker,
 }
 
-thread_local! {
-    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
-}
-
 impl Kept {
     /// A signal whose home is where this is called.
+    #[inline]
     fn take() -> Kept {
-        let runtime = scheduler::with(|scheduler| scheduler.current.borrow().is_some().then_some(scheduler.id));
-        // Not while the thread ends, when there is no place left to keep it.
-        let kept = KEPT.try_with(Cell::take).ok().flatten();
-        match kept {
-            Some(kept) if kept.signal.home.runtime() == runtime.flatten() => kept,
-            _ => Kept::new(Home::here()),
-        }
+        let kept = scheduler::with(|scheduler| {
+            let in_coroutine = scheduler.current.borrow().is_some();
+            if in_coroutine { scheduler.kept_signal.take() } else { None }
+        });
+        kept.flatten().unwrap_or_else(Kept::new)
     }
 
-    fn new(home: Home) -> Kept {
+    #[cold]
+    fn new() -> Kept {
+        let inbox = scheduler::with(|scheduler| {
+            scheduler.current.borrow().is_some().then(|| scheduler.inbox.get().cloned()).flatten()
+        });
+        let home = inbox.flatten().map_or_else(|| Home::Thread(thread::current()), Home::Runtime);
         let signal = Arc::new(Signal { state: AtomicU64::new(IDLE), home });
         Kept { waker: Waker::from(signal.clone()), signal }
     }
-}
 
-/// Returns a signal that nobody else can reach any more.
-struct Returned(Option<Kept>);
-
-impl Drop for Returned {
-    fn drop(&mut self) {
-        let unshared = self.0.take().filter(|kept| Arc::strong_count(&kept.signal) == 2);
-        if let Some(kept) = unshared {
-            kept.signal.state.store(IDLE, Ordering::Relaxed);
-            let before = KEPT.try_with(|place| place.replace(Some(kept)));
-            drop(before);
+    /// Keeps the signal for the next future, if nobody else can reach it any more.
+    #[inline]
+    fn give_back(self) {
+        if Arc::strong_count(&self.signal) != 2 || matches!(self.signal.home, Home::Thread(_)) {
+            return;
         }
+        self.signal.state.store(IDLE, Ordering::Relaxed);
+        // A coroutine ends where it began, in the runtime whose signal this is.
+        let before = scheduler::with(|scheduler| scheduler.kept_signal.replace(Some(self)));
+        drop(before);
     }
 }
 
@@ -166,13 +148,15 @@ impl Drop for Returned {
 #[inline]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let kept = Returned(Some(Kept::take()));
-    let Some(Kept { signal, waker }) = &kept.0 else { unreachable!("it has just been put there") };
-    let mut context = Context::from_waker(waker);
+    let kept = Kept::take();
+    let mut context = Context::from_waker(&kept.waker);
     loop {
         match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => wait_for(signal),
+            Poll::Ready(output) => {
+                kept.give_back();
+                return output;
+            }
+            Poll::Pending => wait_for(&kept.signal),
         }
     }
 }

@@ -33,6 +33,7 @@ mod waiting;
 mod inbox;
 mod tickets;
 
+pub(crate) use self::block_on::Kept;
 pub use self::block_on::block_on;
 pub use self::channel::{ThreadReceiver, ThreadSender, thread_channel};
 pub use self::handle::{Handle, RemoteSpawnError};
