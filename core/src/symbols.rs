@@ -70,7 +70,7 @@ impl StackTrace {
     pub(crate) fn without_the_wait(mut self) -> StackTrace {
         let is_of_wait = |frame: &StackFrame| {
             let own = frame.file.as_deref().is_some_and(trace::is_of_core);
-            own || frame.function.as_deref().is_some_and(|name| name.contains("backtrace"))
+            own || frame.function.as_deref().is_some_and(|name| name.starts_with("backtrace::"))
         };
         let wait = self.frames.iter().take_while(|frame| is_of_wait(frame)).count();
         self.frames.drain(..wait);

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::env;
 use std::hint::black_box;
 use std::panic;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use grapeshot_core::test::Test;
 use grapeshot_core::{
     Builder, Exit, LatencyWarning, Runtime, coroutines, current, restore_latency_notifier, set_latency_notifier,
-    set_latency_warning, sleep, spawn, stacks_sampled, with_timeout, yield_now,
+    set_latency_warning, set_panic_notifier, sleep, spawn, stacks_sampled, with_timeout, yield_now,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::SIGURG;
@@ -358,4 +360,23 @@ fn a_signal_that_is_not_the_watchdogs_is_ignored_as_before() {
         support::exit(());
     }
     assert_eq!(run_alone("a_signal_that_is_not_the_watchdogs_is_ignored_as_before").status.code(), Some(0));
+}
+
+/// `DIA-1`: what runs on the loop's own stack, such as a panic notifier, is in no coroutine.
+#[test]
+fn a_hold_by_the_loop_itself_is_not_blamed_on_a_coroutine() {
+    Test::new().real_time().allow_crashes().latency_warning(Some(Duration::from_millis(40))).run(|| {
+        let (sender, warnings) = channel();
+        set_latency_notifier(move |warning: &LatencyWarning| drop(sender.send(warning.clone())));
+        let told = Rc::new(RefCell::new(None));
+        set_panic_notifier({
+            let told = told.clone();
+            move |_, _| *told.borrow_mut() = Some(compute_until_warned(&warnings))
+        });
+        drop(spawn(|| panic!("powder wet")));
+        yield_now();
+        let warning = told.take().unwrap();
+        assert_eq!((warning.coroutine, &warning.name), (None, &None));
+        assert!(warning.to_string().starts_with("the loop's thread, in no coroutine that could be named, has held"));
+    });
 }

@@ -279,7 +279,7 @@ fn walks_lose_no_wake_and_move_no_deadline_on_any_schedule() {
         let asker = spawn(|| {
             loop {
                 backtraces().unwrap();
-                sleep(Duration::from_millis(random_u64() % 3));
+                sleep(Duration::from_millis(random_u64() % 10));
             }
         });
         while waiters.iter().any(|waiter| !waiter.is_finished()) {

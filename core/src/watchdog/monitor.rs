@@ -70,10 +70,13 @@ impl Watchdog {
         install_handler()?;
         let shared = Arc::new(Shared { pulse, sample: Sample::new(), thread: own_thread(), sampling });
         let watcher = shared.clone();
-        let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || keep_watch(&watcher))?;
+        // Before anybody can ask: a signal that finds no sample is not ours, and the question would stay open.
         install_sample(&shared.sample);
-        shared.pulse.watched_by(thread.thread().clone());
-        Ok(Watchdog { shared, thread: Some(thread) })
+        let mut watchdog = Watchdog { shared, thread: None };
+        let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || keep_watch(&watcher))?;
+        watchdog.shared.pulse.watched_by(thread.thread().clone());
+        watchdog.thread = Some(thread);
+        Ok(watchdog)
     }
 }
 
@@ -229,6 +232,7 @@ impl Shared {
             }
             thread::sleep(ANSWER_PAUSE);
         }
+        // It may be answered yet: a thread in the kernel takes the signal when it comes back.
         None
     }
 }
