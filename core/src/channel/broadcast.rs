@@ -284,6 +284,11 @@ impl<T> BroadcastReceiver<T> {
         }
     }
 
+    /// Where its waits are, for those that select.
+    pub(crate) fn queue(&self) -> &WaitQueue {
+        &self.shared.waiting
+    }
+
     /// Another receiver, of what is sent from now on: it sees nothing of what waits for this one.
     pub fn resubscribe(&self) -> BroadcastReceiver<T> {
         self.shared.subscribe()

@@ -42,7 +42,7 @@ const REASON: Reason = Reason::Other("an item of a fifo");
 /// });
 /// ```
 pub struct Fifo<T> {
-    items: Handoff<T>,
+    pub(crate) items: Handoff<T>,
 }
 
 impl<T> Fifo<T> {

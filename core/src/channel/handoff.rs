@@ -99,8 +99,7 @@ impl<T> Handoff<T> {
             deadline,
             |unparker| ticket.set(self.enter(unparker)),
             || {
-                let unparker = self.waits.borrow_mut().waiting.remove(&ticket.get());
-                drop(unparker);
+                self.leave(ticket.get());
                 Withdrawal::Withdrawn
             },
         );
@@ -112,7 +111,8 @@ impl<T> Handoff<T> {
         }
     }
 
-    fn enter(&self, unparker: Unparker) -> u64 {
+    /// Takes a place for a wait, which ends by [`leave`](Self::leave) or [`take_given`](Self::take_given).
+    pub(crate) fn enter(&self, unparker: Unparker) -> u64 {
         let mut waits = self.waits.borrow_mut();
         let ticket = waits.next_ticket;
         waits.next_ticket += 1;
@@ -120,11 +120,18 @@ impl<T> Handoff<T> {
         ticket
     }
 
+    /// Gives a place up.
+    pub(crate) fn leave(&self, ticket: u64) {
+        let unparker = self.waits.borrow_mut().waiting.remove(&ticket);
+        drop(unparker);
+    }
+
     fn first_waiting(&self) -> Option<(u64, Unparker)> {
         self.waits.borrow_mut().waiting.pop_first()
     }
 
-    fn take_given(&self, ticket: u64) -> Option<T> {
+    /// What a woken wait was given; nothing only if the row was closed.
+    pub(crate) fn take_given(&self, ticket: u64) -> Option<T> {
         let given = &mut self.waits.borrow_mut().given;
         let index = given.binary_search_by_key(&ticket, |given| given.0).ok()?;
         given.remove(index).map(|(_, item)| item)

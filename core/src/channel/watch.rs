@@ -230,16 +230,28 @@ impl<T> WatchReceiver<T> {
     /// Outside a coroutine, if it has to wait.
     pub fn changed(&self) -> Result<(), WatchError> {
         cancel::checkpoint_current();
-        while !self.has_changed() {
-            if self.shared.senders.get() == 0 {
-                return Err(WatchError::Closed);
+        loop {
+            if let Some(ended) = self.try_changed() {
+                return ended;
             }
             if !self.shared.changed.wait(Reason::Other("a change of a watched value")) {
                 return Err(WatchError::Refused);
             }
         }
-        self.seen.set(self.shared.version.get());
-        Ok(())
+    }
+
+    /// Where its waits are, for those that select.
+    pub(crate) fn queue(&self) -> &WaitQueue {
+        &self.shared.changed
+    }
+
+    /// Sees the change, if there is one or can be none; never waits.
+    pub(crate) fn try_changed(&self) -> Option<Result<(), WatchError>> {
+        if self.has_changed() {
+            self.seen.set(self.shared.version.get());
+            return Some(Ok(()));
+        }
+        (self.shared.senders.get() == 0).then_some(Err(WatchError::Closed))
     }
 
     /// Waits until `accept` says yes of the latest value, and returns it; asks at once, and then after changes.

@@ -24,6 +24,7 @@
 
 mod channels;
 mod events;
+mod queues;
 mod macros;
 
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ use crate::scheduler;
 
 pub use self::channels::{OnceReceiving, Receiving, Sending};
 pub use self::events::{Timer, Turn, after, at};
+pub use self::queues::{Awaiting, Popping, ReceivingMail};
 pub use crate::source::select::Readiness;
 pub use crate::spawn::select::{Ending, Joining};
 

@@ -246,6 +246,11 @@ impl<T, E> FutureResult<T, E> {
         self.shared.outcome().map_or(Err(FutureError::Pending), |outcome| Result::clone(&outcome))
     }
 
+    /// Where its waits are, for those that select.
+    pub(crate) fn queue(&self) -> &WaitQueue {
+        &self.shared.done
+    }
+
     /// Whether there is an outcome.
     pub fn is_done(&self) -> bool {
         self.shared.outcome.borrow().is_some()

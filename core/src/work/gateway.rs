@@ -362,6 +362,11 @@ impl<M> Subscription<M> {
         next.ok_or(if is_closed { BroadcastRecvError::Closed } else { BroadcastRecvError::Empty })
     }
 
+    /// Where its waits are, for those that select.
+    pub(crate) fn queue(&self) -> &WaitQueue {
+        &self.queue.waiting
+    }
+
     /// The channel; `None` for a monitor, which is told with each message.
     pub fn channel(&self) -> Option<&str> {
         self.channel.as_deref()

@@ -199,6 +199,11 @@ impl<M> Mailbox<M> {
         }
     }
 
+    /// Its messages, for those that select.
+    pub(crate) fn messages(&self) -> &Handoff<M> {
+        &self.shared.messages
+    }
+
     fn recv_until(&self, deadline: Option<Instant>) -> Result<M, Nothing> {
         let taken = self.shared.messages.take(End::Front, Reason::Other("a message in a mailbox"), deadline);
         self.shared.admit();
