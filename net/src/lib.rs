@@ -38,6 +38,7 @@ mod tcp;
 mod udp;
 pub mod unix;
 pub mod proxy_protocol;
+mod inherited;
 mod pipe;
 mod pollable;
 mod options;
@@ -59,6 +60,7 @@ mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
+pub use self::inherited::Inherited;
 pub use self::options::SocketOptions;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};
 pub use self::pollable::Pollable;
