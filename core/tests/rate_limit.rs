@@ -184,7 +184,7 @@ fn a_coroutine_that_unwinds_is_refused_the_wait() {
     });
 }
 
-/// No window of time lets more pass than the rate and the burst allow, nobody waits longer than needed,
+/// No stretch of time lets more pass than the rate and the burst allow,
 /// and nobody is left waiting, whoever is cancelled.
 #[test]
 fn on_every_schedule_the_rate_is_kept_and_nobody_is_forgotten() {
