@@ -3,7 +3,7 @@
 //! Each test runs once for each of a number of seeds, from which follow the order of the run queue and every choice.
 //! That nobody waits for ever who could go on is the test runtime's to say: it fails when nothing can run any more.
 //!
-//! For about ten minutes of it: `GRAPESHOT_SEEDS=100000 cargo test --release -p grapeshot-core --test sync_races`.
+//! For about ten minutes of it: `GRAPESHOT_SEEDS=40000 cargo test -p grapeshot-core --test sync_races`.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are parts of tests")]
 
 use std::cell::{Cell, RefCell};
@@ -64,10 +64,21 @@ fn limited<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Spawns coroutines that do something again and again, cancels some, and waits for all.
-fn crowd(body: impl Fn() + Clone + 'static) {
+///
+/// `check` runs between the milliseconds, when everyone has gone as far as they can.
+fn crowd(body: impl Fn() + Clone + 'static, check: impl Fn() + 'static) {
+    let checker = spawn(move || {
+        sleep(Duration::from_micros(500));
+        loop {
+            check();
+            sleep(Duration::from_millis(1));
+        }
+    });
     let members = members(body);
     cancel_some(&members);
     members.into_iter().for_each(judge);
+    checker.cancel();
+    judge(checker);
 }
 
 fn members(body: impl Fn() + Clone + 'static) -> Vec<JoinHandle<()>> {
@@ -131,8 +142,8 @@ impl Drop for Up {
 fn a_mutex_has_one_holder_and_is_never_lost() {
     on_seeds(|| {
         let (lock, inside) = (Rc::new(Mutex::new(0)), Count::default());
-        let shared = lock.clone();
-        crowd(move || {
+        let (shared, watched) = (lock.clone(), lock.clone());
+        let body = move || {
             limited(|| {
                 let held = match below(3) {
                     0 => shared.try_lock(),
@@ -145,7 +156,8 @@ fn a_mutex_has_one_holder_and_is_never_lost() {
                 *held += 1;
                 pause();
             });
-        });
+        };
+        crowd(body, move || assert!(watched.is_locked() || watched.waiters() == 0));
         assert_eq!((lock.is_locked(), lock.waiters()), (false, 0));
     });
 }
@@ -155,8 +167,8 @@ fn a_mutex_has_one_holder_and_is_never_lost() {
 fn a_reentrant_mutex_has_one_holder_and_is_never_lost() {
     on_seeds(|| {
         let (lock, inside) = (Rc::new(ReentrantMutex::new(())), Count::default());
-        let shared = lock.clone();
-        crowd(move || {
+        let (shared, watched) = (lock.clone(), lock.clone());
+        let body = move || {
             limited(|| {
                 let outer = shared.lock();
                 let _inside = inside.up(1);
@@ -170,7 +182,8 @@ fn a_reentrant_mutex_has_one_holder_and_is_never_lost() {
                 pause();
                 drop(inner);
             });
-        });
+        };
+        crowd(body, move || assert!(watched.is_locked() || watched.waiters() == 0));
         assert_eq!((lock.is_locked(), lock.waiters()), (false, 0));
     });
 }
@@ -181,16 +194,24 @@ fn a_semaphore_keeps_its_units() {
     const UNITS: usize = 5;
     on_seeds(|| {
         let (semaphore, out) = (Rc::new(Semaphore::new(UNITS)), Count::default());
-        let shared = semaphore.clone();
-        crowd(move || {
+        let (shared, watched) = (semaphore.clone(), semaphore.clone());
+        let line = Line::default();
+        let first = line.clone();
+        let body = move || {
             limited(|| {
                 let units = below(UNITS as u64 + 1) as usize;
+                let place = RefCell::new(None);
                 let hold = || {
+                    place.take();
                     let _out = out.up(units);
                     assert!(out.get() + shared.available() <= UNITS);
                     pause();
                 };
-                match below(4) {
+                let choice = below(4);
+                if choice > 0 {
+                    place.replace(Some(line.enter(units)));
+                }
+                match choice {
                     0 => drop(shared.try_acquire_owned(units).inspect(|_| hold())),
                     1 => drop(shared.acquire_until(units, now() + some_time()).inspect(|_| hold())),
                     2 => {
@@ -204,9 +225,34 @@ fn a_semaphore_keeps_its_units() {
                 }
             });
             shared.release(0);
-        });
+        };
+        crowd(body, move || assert!(first.first().is_none_or(|units| units > watched.available())));
         assert_eq!((semaphore.available(), semaphore.waiters()), (UNITS, 0));
     });
+}
+
+/// Who waits, and for how much, in the order in which they came.
+#[derive(Clone, Default)]
+struct Line(Rc<RefCell<Vec<Rc<usize>>>>);
+
+impl Line {
+    fn enter(&self, units: usize) -> Place {
+        let place = Rc::new(units);
+        self.0.borrow_mut().push(place.clone());
+        Place(self.clone(), place)
+    }
+
+    fn first(&self) -> Option<usize> {
+        self.0.borrow().first().map(|units| **units)
+    }
+}
+
+struct Place(Line, Rc<usize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.borrow_mut().retain(|place| !Rc::ptr_eq(place, &self.1));
+    }
 }
 
 /// `SYN-4`: one writer or many readers, and nobody left behind, whichever of them gives up.
@@ -214,14 +260,17 @@ fn a_semaphore_keeps_its_units() {
 fn a_lock_for_readers_and_writers_has_either_and_is_never_lost() {
     on_seeds(|| {
         let (lock, readers, writers) = (Rc::new(RwLock::new(0)), Count::default(), Count::default());
-        let shared = lock.clone();
-        crowd(move || {
+        let (shared, watched) = (lock.clone(), lock.clone());
+        let wants = Count::default();
+        let wanted = wants.clone();
+        let body = move || {
             limited(|| {
                 let reading = match below(5) {
                     0 => shared.try_read(),
                     1 => shared.read_until(now() + some_time()).ok(),
                     2 => Some(shared.read()),
                     choice => {
+                        let _wants = wants.up(1);
                         let writing = if choice == 3 { Some(shared.write()) } else { None };
                         let writing = writing.or_else(|| shared.write_until(now() + some_time()).ok());
                         let Some(mut writing) = writing else { return };
@@ -240,7 +289,9 @@ fn a_lock_for_readers_and_writers_has_either_and_is_never_lost() {
                 pause();
                 assert_eq!(*seen, before);
             });
-        });
+        };
+        // Whoever waits does so for a writer, or to be one.
+        crowd(body, move || assert!(watched.waiters() == 0 || wanted.get() > 0));
         assert_eq!((lock.is_writing(), lock.readers(), lock.waiters()), (false, 0, 0));
     });
 }
@@ -250,10 +301,13 @@ fn a_lock_for_readers_and_writers_has_either_and_is_never_lost() {
 fn a_reentrant_lock_for_readers_and_writers_has_either_and_is_never_lost() {
     on_seeds(|| {
         let (lock, readers, writers) = (Rc::new(ReentrantRwLock::new(())), Count::default(), Count::default());
-        let shared = lock.clone();
-        crowd(move || {
+        let (shared, watched) = (lock.clone(), lock.clone());
+        let wants = Count::default();
+        let wanted = wants.clone();
+        let body = move || {
             limited(|| {
                 if below(2) == 0 {
+                    let _wants = wants.up(1);
                     let writing = shared.write();
                     let writes = writers.up(1);
                     assert_eq!((writers.get(), readers.get()), (1, 0));
@@ -276,7 +330,8 @@ fn a_reentrant_lock_for_readers_and_writers_has_either_and_is_never_lost() {
                     pause();
                 }
             });
-        });
+        };
+        crowd(body, move || assert!(watched.waiters() == 0 || wanted.get() > 0));
         assert_eq!((lock.is_writing(), lock.readers(), lock.waiters()), (false, 0, 0));
     });
 }
@@ -316,8 +371,8 @@ fn notifications_reach_as_many_as_they_say() {
 fn a_wait_for_zero_ends_when_it_was_zero() {
     on_seeds(|| {
         let (group, zeros) = (Rc::new(WaitGroup::new()), Count::default());
-        let shared = group.clone();
-        crowd(move || {
+        let (shared, watched) = (group.clone(), group.clone());
+        let body = move || {
             limited(|| {
                 if below(2) == 0 {
                     let member = shared.enter();
@@ -330,7 +385,8 @@ fn a_wait_for_zero_ends_when_it_was_zero() {
                     assert!(was_zero || zeros.get() > before);
                 }
             });
-        });
+        };
+        crowd(body, move || assert!(watched.count() > 0 || watched.waiters() == 0));
         assert_eq!((group.count(), group.waiters()), (0, 0));
     });
 }
@@ -398,7 +454,10 @@ fn a_value_is_made_once_whoever_fails_to() {
     on_seeds(|| {
         let (once, making, made) = (Rc::new(Once::new()), Count::default(), Count::default());
         let (shared, counted) = (once.clone(), made.clone());
-        crowd(move || {
+        let (asking, makers) = (Count::default(), making.clone());
+        let asked = asking.clone();
+        let body = move || {
+            let _asks = asking.up(1);
             let make = || {
                 let _making = making.up(1);
                 assert_eq!(making.get(), 1);
@@ -412,7 +471,8 @@ fn a_value_is_made_once_whoever_fails_to() {
             if let Some(Ok(value)) = limited(|| shared.get_or_try_init(make).copied()) {
                 assert_eq!(value, 1);
             }
-        });
+        };
+        crowd(body, move || assert!(asked.get() == 0 || makers.get() == 1));
         assert_eq!(made.get(), once.get().copied().unwrap_or(0));
     });
 }
@@ -422,9 +482,10 @@ fn a_value_is_made_once_whoever_fails_to() {
 fn keyed_locks_have_one_holder_each_and_no_circle_stays() {
     on_seeds(|| {
         let locks = Rc::new(KeyedLocks::new());
-        let (shared, all) = (locks.clone(), Count::default());
+        let (shared, watched, all) = (locks.clone(), locks.clone(), Count::default());
+        let holds_all = all.clone();
         let holders: Rc<RefCell<HashMap<u64, Count>>> = Rc::default();
-        crowd(move || {
+        let body = move || {
             limited(|| {
                 if below(8) == 0 {
                     let _held = shared.lock_all().unwrap();
@@ -443,7 +504,21 @@ fn keyed_locks_have_one_holder_each_and_no_circle_stays() {
                     pause();
                 }
             });
+        };
+        // Not every minute, which would be a minute of checks; and never between the milliseconds.
+        let scans = spawn({
+            let locks = locks.clone();
+            move || {
+                loop {
+                    sleep(Duration::from_millis(1));
+                    locks.deadlock_scan();
+                    assert_eq!(locks.deadlock_scan(), 0);
+                }
+            }
         });
+        crowd(body, move || assert!(!watched.is_empty() || holds_all.get() > 0 || watched.waiters() == 0));
+        scans.cancel();
+        judge(scans);
         assert_eq!((locks.len(), locks.waiters()), (0, 0));
     });
 }
