@@ -24,7 +24,6 @@
 //! # What is absent
 //!
 //! Sockets and addresses (`grapeshot-net`), names, protocols.
-//! Signals other than the two that end a run, locks and channels are to come.
 //!
 //! # Reading order
 //!

@@ -88,6 +88,10 @@ pub fn run<T: Termination + 'static>(main: impl FnOnce() -> T + 'static) -> Exit
 
 /// The settings of a runtime, and the way to run a program under them.
 ///
+/// A process that runs one must not be forked and go on in the child: both would share one epoll instance, take each
+/// other's events away, and end each other's registrations. A forked child may exec or `_exit`, and nothing else;
+/// other programs are started with `grapeshot_net::process::Command`.
+///
 /// # Examples
 ///
 /// ```

@@ -1,7 +1,7 @@
 //! Stdin and stdout of a program, each test with a process of its own as the program.
 //!
 //! Time in these programs is virtual: it passes when they wait for it, and a sleep of an hour ends at once.
-#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and some of these are parts of tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are parts of tests")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
@@ -67,7 +67,7 @@ impl Program {
 
 /// Tells the person something, on stderr, by blocking.
 fn say(word: &str) {
-    writeln!(io::stderr(), "{word}").unwrap();
+    eprintln!("{word}");
 }
 
 fn line(stdin: &Stdin) -> String {
@@ -289,7 +289,7 @@ fn a_cancelled_write_is_written_whole_and_first() {
             let mut out = String::new();
             program.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
             let written = &out[out.find('#').unwrap()..];
-            assert!(written.ends_with("#next\n") && (written.len() - 5) % (64 << 10) == 0, "{}", written.len());
+            assert!(written.ends_with("#next\n") && (written.len() - 5).is_multiple_of(64 << 10), "{}", written.len());
         },
     );
 }
