@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use grapeshot_core::test::{self, Test};
@@ -207,6 +208,24 @@ fn the_end_of_the_stream_wakes_the_future() {
         yield_slice();
         drop(far);
         assert_eq!(reader.join().unwrap().unwrap(), 0);
+    });
+}
+
+/// Sockets move to the runtime that uses them: who polled in the one before is woken, and told who has it now.
+#[test]
+fn a_future_is_woken_when_another_runtime_takes_its_socket() {
+    Test::new().real_time().run(|| {
+        let (near, mut far) = pair();
+        let near = Arc::new(near);
+        let reader = spawn({
+            let near = near.clone();
+            move || block_on(read(&near, &mut [0; 16]))
+        });
+        yield_slice();
+        let elsewhere = thread::spawn(move || Test::new().real_time().run(move || (&*near).read(&mut [0; 16])));
+        assert!(is::<SimultaneousError>(&reader.join().unwrap().unwrap_err()));
+        far.write_all(b"over there").unwrap();
+        assert_eq!(elsewhere.join().unwrap().unwrap(), 10);
     });
 }
 
