@@ -1,10 +1,11 @@
-//! TCP with std's names and results, for coroutines: a call that would block parks its caller and nobody else.
+//! Sockets and pipes with std's names and results, for coroutines: a call that would block parks its caller
+//! and nobody else.
 //!
 //! ```text
-//!   TcpListener::accept ─┐                        ┌─ Read, Write for TcpStream and &TcpStream
-//!   TcpStream::connect ──┴─► TcpStream ── Source ─┤
-//!                              (std socket,        └─ park when the kernel says would-block
-//!                               non-blocking)
+//!   TcpStream, UnixStream, PipeReader … ─┐                                       ┌─ attempt at once
+//!   UdpSocket, UnixDatagram ─────────────┼─► Channel { Source, a limit each way } ┤
+//!   Pollable<any descriptor> ────────────┘                                       └─ park when the kernel says
+//!   TcpListener, UnixListener ───────────► Acceptor { Source, limit, back-off } ──┘  would-block
 //! ```
 //!
 //! What std has, this has with the same name, arguments and results; every difference is said on the item.
@@ -13,12 +14,13 @@
 //! # Invariants
 //!
 //! - An operation is tried at once and waits only on would-block.
-//! - One coroutine may read while another writes, through `&TcpStream`; two readers, or two writers,
+//! - One coroutine may read while another writes, as all operations take `&self`; two readers, or two writers,
 //!   get [`SimultaneousError`](grapeshot_core::SimultaneousError).
 //! - A limit on one operation gives [`io::ErrorKind::TimedOut`](std::io::ErrorKind::TimedOut), and the socket can be used on.
 //!   A limit on a piece of work unwinds: that is `with_timeout`.
 //! - Cancellation and limits are never reported as `Interrupted`, which std retries for ever.
 //! - Outside a coroutine the same calls block their thread, as std's do.
+//! - Handles are `Send`: one that is used under another runtime registers there.
 //!
 //! # Features
 //!
@@ -31,7 +33,7 @@
 //!
 //! # Reading order
 //!
-//! `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`; then `buffered/`, `memory/` and `poll_io/`.
+//! `channel.rs` and `handle.rs`, which all handles are made of; `tcp/stream.rs`, `tcp/listener.rs`, `address.rs`; then `buffered/`, `memory/` and `poll_io/`.
 #![forbid(unsafe_code)]
 
 mod tcp;
