@@ -189,11 +189,19 @@ fn in_a_coroutine_that_unwinds_the_closure_runs_where_it_is() {
 #[test]
 fn a_runtime_that_ends_does_not_wait_for_what_it_offloaded() {
     let (release, released) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
     Runtime::new()
         .signals(false)
         .run(move || {
-            spawn(move || offload(move || released.recv().unwrap_or(())));
-            yield_now();
+            spawn(move || {
+                offload(move || {
+                    begin.send(()).unwrap();
+                    released.recv().unwrap_or(());
+                });
+            });
+            while begun.try_recv().is_err() {
+                yield_slice();
+            }
         })
         .unwrap();
     // The receiver is still there: the closure runs on.

@@ -32,6 +32,8 @@ mod join;
 mod waiting;
 mod inbox;
 mod tickets;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::block_on::Kept;
 pub use self::block_on::block_on;
