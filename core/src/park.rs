@@ -125,6 +125,7 @@ impl Unparker {
     /// # Errors
     ///
     /// [`UnparkError`] when the wait is over already; whoever hands something over must then hand it to another.
+    #[inline]
     pub fn unpark(&self) -> Result<(), UnparkError> {
         scheduler::with(|scheduler| scheduler.unpark(self, Outcome::Woken)).unwrap_or(Err(UnparkError::NotInRuntime))
     }
@@ -212,17 +213,19 @@ impl std::error::Error for UnparkError {}
 ///     assert_eq!(waiter.join().unwrap(), Unparked::Woken);
 /// });
 /// ```
-#[inline]
+// Without a return between the switch and the caller's code, which the processor would predict wrongly.
+#[inline(always)]
 pub fn park(
     reason: Reason,
     deadline: Option<Instant>,
     arm: impl FnOnce(Unparker),
     withdraw: impl FnMut() -> Withdrawal,
 ) -> Unparked {
-    let scheduler = scheduler::expect_coroutine("park");
-    let record = scheduler.current_record();
-    let deadline = deadline.map(|at| scheduler.clock.to_nanos(at));
-    drop(scheduler);
+    let current = scheduler::with(|scheduler| {
+        let record = scheduler.current.borrow().clone()?;
+        Some((record, deadline.map(|at| scheduler.clock.to_nanos(at))))
+    });
+    let Some((record, deadline)) = current.flatten() else { not_in_coroutine() };
     if thread::panicking() {
         return Unparked::Refused;
     }
@@ -232,6 +235,12 @@ pub fn park(
         Outcome::TimedOut => Unparked::TimedOut,
         Outcome::Cancelled => cancel::raise(&record),
     }
+}
+
+#[cold]
+#[track_caller]
+fn not_in_coroutine() -> ! {
+    panic!("park: {}", scheduler::NotInRuntime)
 }
 
 /// Whether cancellation ends a wait.

@@ -17,6 +17,7 @@ use grapeshot_core::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A connected pair of which the first end can be waited on.
+#[expect(clippy::unwrap_used, reason = "a part of tests")]
 fn source_and_peer() -> (Source<UnixStream>, UnixStream) {
     let (ours, peer) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();

@@ -11,6 +11,10 @@
 //! Beside these: [`broadcast()`], where every receiver sees every message, and [`watch()`], where it sees the latest value;
 //! [`Fifo`] and [`Deque`], queues that are shared whole and never closed.
 //!
+//! Beside them: [`broadcast()`], where every receiver gets every message; [`watch()`], which keeps the latest value;
+//! and the queues [`Fifo`] and [`Deque`], which have one end for all.
+//! [`select!`](crate::select!) waits for several channels at once.
+//!
 //! Names and results are those of `std::sync::mpsc` where that has them; here receivers can be cloned too.
 //! A channel stays on its thread: no atomics, and items need not be `Send`.
 //!
