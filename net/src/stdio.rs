@@ -24,6 +24,7 @@
 
 mod input;
 mod output;
+mod bell;
 
 pub use self::input::{Lines, MAX_LINE, Stdin, stdin};
 pub use self::output::{Stdout, stdout};

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
-use grapeshot_core::events::EventFd;
+use super::bell::{Bell, Rope};
 
 /// The longest line that [`Stdin::read_line`] reads, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -24,7 +24,7 @@ struct State {
     /// How the last read ended, if with an end or an error; it is told to one reader.
     ended: Option<io::Result<()>>,
     /// The handles on which somebody may wait.
-    bells: Vec<Weak<EventFd>>,
+    bells: Vec<Weak<Rope>>,
 }
 
 static INPUT: Input = Input {
@@ -64,15 +64,14 @@ impl Input {
                 Ok(bytes) => state.buffer.extend(bytes),
                 Err(error) => state.ended = Some(Err(error)),
             }
-            let bells = mem::take(&mut state.bells);
-            state.bells = bells.into_iter().filter(|bell| bell.upgrade().is_some_and(|bell| ring(&bell))).collect();
+            state.bells.retain(|rope| {
+                rope.upgrade().is_some_and(|rope| {
+                    rope.ring();
+                    true
+                })
+            });
         }
     }
-}
-
-/// Rings for whoever waits on a handle; false when nobody can any more.
-fn ring(bell: &EventFd) -> bool {
-    bell.add(1).is_ok()
 }
 
 /// Blocks until there is something, or the end.
@@ -109,7 +108,7 @@ fn read_some() -> io::Result<Vec<u8>> {
 /// ```
 #[derive(Debug, Default)]
 pub struct Stdin {
-    bell: OnceLock<Arc<EventFd>>,
+    bell: OnceLock<Bell>,
 }
 
 /// A new handle to the standard input.
@@ -169,12 +168,12 @@ impl Stdin {
         }
     }
 
-    fn bell(&self) -> io::Result<&Arc<EventFd>> {
+    fn bell(&self) -> io::Result<&Bell> {
         if let Some(bell) = self.bell.get() {
             return Ok(bell);
         }
-        let made = Arc::new(EventFd::new(0)?);
-        INPUT.state().bells.push(Arc::downgrade(&made));
+        let made = Bell::new()?;
+        INPUT.state().bells.push(Arc::downgrade(made.rope()));
         // If another thread was faster, the one made here is forgotten.
         Ok(self.bell.get_or_init(|| made))
     }

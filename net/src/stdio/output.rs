@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use grapeshot_core::events::EventFd;
 use grapeshot_core::in_coroutine;
+
+use super::bell::{Bell, Rope};
 
 /// The most bytes that are given to the thread in one piece.
 const PIECE: usize = 64 << 10;
@@ -27,7 +28,7 @@ struct State {
 struct Piece {
     bytes: Vec<u8>,
     /// Rung when it is out.
-    bell: Arc<EventFd>,
+    rope: Arc<Rope>,
     outcome: Mutex<Outcome>,
 }
 
@@ -71,8 +72,7 @@ impl Queue {
             let written = stdout.write_all(&piece.bytes).and_then(|()| stdout.flush());
             drop(stdout);
             *lock(&piece.outcome) = Outcome::Done(written);
-            // It fails only when its writer has closed it, and so does not wait.
-            let _ = piece.bell.add(1);
+            piece.rope.ring();
         }
     }
 }
@@ -94,7 +94,7 @@ impl Queue {
 /// ```
 #[derive(Debug, Default)]
 pub struct Stdout {
-    bell: OnceLock<Arc<EventFd>>,
+    bell: OnceLock<Bell>,
     /// What this handle has on its way: of a writer that was cancelled, if nobody writes.
     on_its_way: Mutex<Option<Arc<Piece>>>,
 }
@@ -105,22 +105,20 @@ pub fn stdout() -> Stdout {
 }
 
 impl Stdout {
-    fn bell(&self) -> io::Result<Arc<EventFd>> {
-        if self.bell.get().is_none() {
-            // If another thread was faster, the one made here is dropped.
-            let _ = self.bell.set(Arc::new(EventFd::new(0)?));
+    fn bell(&self) -> io::Result<&Bell> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
         }
-        match self.bell.get() {
-            Some(bell) => Ok(bell.clone()),
-            None => unreachable!("it has just been set"),
-        }
+        let made = Bell::new()?;
+        // If another thread was faster, the one made here is dropped.
+        Ok(self.bell.get_or_init(|| made))
     }
 
     /// Waits until a piece is out; how that went is for its writer to take.
-    fn wait_for(&self, piece: &Arc<Piece>) -> io::Result<()> {
+    fn wait_for(&self, bell: &Bell, piece: &Arc<Piece>) -> io::Result<()> {
         while !piece.is_out() {
             // The thread may have rung since the look: then this returns at once.
-            let waited = piece.bell.wait();
+            let waited = bell.wait();
             if !piece.is_out() {
                 waited?;
             }
@@ -155,17 +153,18 @@ impl Write for &Stdout {
         let bell = self.bell()?;
         let earlier = lock(&self.on_its_way).clone();
         if let Some(earlier) = earlier {
-            self.wait_for(&earlier)?;
+            self.wait_for(bell, &earlier)?;
         }
         let len = buf.len().min(PIECE);
-        let piece = Piece { bytes: buf[..len].to_vec(), bell, outcome: Mutex::new(Outcome::Waiting) };
+        let piece =
+            Piece { bytes: buf[..len].to_vec(), rope: bell.rope().clone(), outcome: Mutex::new(Outcome::Waiting) };
         let piece = Arc::new(piece);
         QUEUE.push(piece.clone())?;
         *lock(&self.on_its_way) = Some(piece.clone());
         if thread::panicking() && in_coroutine() {
             return Ok(len);
         }
-        self.wait_for(&piece)?;
+        self.wait_for(bell, &piece)?;
         piece.take_outcome().map(|()| len)
     }
 
