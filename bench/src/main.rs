@@ -23,7 +23,7 @@ use options::Options;
 
 const USAGE: &str = "\
 usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
-TABLE is http, echo, yield, spawn, sleepers, waits, idle or all; the release build is the one to measure.";
+TABLE is http, echo, yield, spawn, sleepers, waits, threads, idle or all; the release build is the one to measure.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -56,6 +56,7 @@ fn run(words: &[String]) -> io::Result<()> {
         "spawn" => micro::spawn(&options),
         "sleepers" => micro::sleepers(&options),
         "waits" => micro::waits(&options),
+        "threads" => micro::threads(&options),
         "idle" => idle::idle(&options),
         "all" => {
             sockets::http(&options)?;
@@ -64,6 +65,7 @@ fn run(words: &[String]) -> io::Result<()> {
             micro::spawn(&options)?;
             micro::sleepers(&options)?;
             micro::waits(&options)?;
+            micro::threads(&options)?;
             idle::idle(&options)
         }
         _ => Err(io::Error::other(USAGE)),

@@ -7,6 +7,7 @@
 
 mod sleepers;
 mod spawn;
+mod threads;
 mod waits;
 mod yield_now;
 
@@ -21,6 +22,7 @@ use crate::stats::Summary;
 
 pub use sleepers::{SLEEP_AS, sleep_as, sleepers};
 pub use spawn::spawn;
+pub use threads::threads;
 pub use waits::waits;
 pub use yield_now::yield_now;
 
@@ -52,7 +54,11 @@ impl Conductor {
 
     /// Ends a turn that began when the thread's CPU clock said `start`.
     pub fn report(&self, start: Duration, operations: u64) {
-        let spent = machine::thread_cpu() - start;
+        self.report_spent(machine::thread_cpu() - start, operations);
+    }
+
+    /// Ends a turn that took so much CPU time.
+    pub fn report_spent(&self, spent: Duration, operations: u64) {
         // The receiver is gone only when the run has failed already.
         let _ = self.results.send(spent.as_nanos() as f64 / operations as f64);
     }
@@ -135,9 +141,10 @@ fn begin(title: &str, first_column: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A runtime of Grapeshot's on this thread. Signals are left to the process.
+/// A runtime of Grapeshot's on this thread. Signals are left to the process, and a turn may hold the loop.
 fn run_suite(main: impl FnOnce() + 'static) {
-    grapeshot::Runtime::new().signals(false).run(main).expect("a thread of its own takes a runtime");
+    let runtime = grapeshot::Runtime::new().signals(false).latency_warning(None);
+    runtime.run(main).expect("a thread of its own takes a runtime");
 }
 
 /// tokio with one thread, as its users run it.

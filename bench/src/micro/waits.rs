@@ -24,6 +24,8 @@ pub fn waits(options: &Options) -> io::Result<()> {
         ("call answered by a oneshot", [("Grapeshot", calls), ("tokio", tokio_calls)]),
         ("lock handed over", [("Grapeshot", hand_over), ("tokio", tokio_hand_over)]),
         ("lock that is free", [("Grapeshot", free_lock), ("tokio", tokio_free_lock)]),
+        ("select over four channels", [("Grapeshot", select_four), ("tokio", tokio_select_four)]),
+        ("future that is ready", [("Grapeshot", ready_future), ("tokio", tokio_ready_future)]),
     ];
     for (label, subjects) in rows {
         compare(options, label, Contender::start_all(options, &subjects, OPERATIONS))?;
@@ -171,6 +173,81 @@ fn tokio_free_lock(count: u64, conductor: Conductor) {
             }
             conductor.report(start, count);
         }
+    });
+}
+
+/// Four coroutines, each with a channel of its own to the one that selects.
+fn select_four(count: u64, conductor: Conductor) {
+    run_suite(move || {
+        conductor.conduct(|| {
+            let [a, b, c, d] = [(); 4].map(|()| {
+                let (sender, receiver) = channel::bounded::<u64>(1);
+                grapeshot::spawn(move || (0..count / 4).try_for_each(|item| sender.send(item)));
+                receiver
+            });
+            for _ in 0..count / 4 * 4 {
+                let item = grapeshot::select! {
+                    item = a => item,
+                    item = b => item,
+                    item = c => item,
+                    item = d => item,
+                };
+                // One that is closed gives its end for ever; what is counted is the choice.
+                let _ = std::hint::black_box(item);
+            }
+            count / 4 * 4
+        });
+    });
+}
+
+fn tokio_select_four(count: u64, conductor: Conductor) {
+    tokio_turns(async move {
+        while conductor.wait_turn() {
+            let start = thread_cpu();
+            let [mut a, mut b, mut c, mut d] = [(); 4].map(|()| {
+                let (sender, receiver) = tokio::sync::mpsc::channel::<u64>(1);
+                tokio::spawn(async move {
+                    for item in 0..count / 4 {
+                        if sender.send(item).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                receiver
+            });
+            for _ in 0..count / 4 * 4 {
+                let item = tokio::select! {
+                    item = a.recv() => item,
+                    item = b.recv() => item,
+                    item = c.recv() => item,
+                    item = d.recv() => item,
+                };
+                let _ = std::hint::black_box(item);
+            }
+            conductor.report(start, count / 4 * 4);
+        }
+    });
+}
+
+fn ready_future(count: u64, conductor: Conductor) {
+    run_suite(move || {
+        conductor.conduct(|| {
+            for item in 0..count {
+                std::hint::black_box(grapeshot::block_on(std::future::ready(std::hint::black_box(item))));
+            }
+            count
+        });
+    });
+}
+
+/// tokio blocks on a future outside its runtime only.
+fn tokio_ready_future(count: u64, conductor: Conductor) {
+    let runtime = tokio_runtime();
+    conductor.conduct(|| {
+        for item in 0..count {
+            std::hint::black_box(runtime.block_on(std::future::ready(std::hint::black_box(item))));
+        }
+        count
     });
 }
 
