@@ -32,7 +32,7 @@ fn answer(shard: usize, mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Serves until it is cancelled; then whoever has connected is served as well, and the listener closed.
-fn serve(shard: usize, listener: TcpListener) {
+fn serve(shard: usize, listener: TcpListener) -> ! {
     let group = Group::new();
     let begin = |stream| drop(group.spawn(Builder::new(), move || answer(shard, stream)).unwrap());
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -49,9 +49,9 @@ fn serve(shard: usize, listener: TcpListener) {
         group.wait_empty(None);
     })
     .unwrap();
-    if let Err(cancelled) = ended {
-        panic::resume_unwind(cancelled);
-    }
+    // The loop ends in no other way than by being cancelled.
+    let Err(cancelled) = ended;
+    panic::resume_unwind(cancelled);
 }
 
 /// Every connection was made before the stop, and few if any had been accepted.
@@ -75,7 +75,7 @@ fn a_graceful_stop_of_all_loses_no_queued_connection() {
             if shard == 0 {
                 set_exit(0);
             }
-            serve(shard, listener);
+            serve(shard, listener)
         })
         .unwrap();
     assert!(exits.is_success(), "{exits:?}");

@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //!
-//! - A coroutine is woken by its own thread only: others name its wait by a [`Ticket`](tickets::Ticket).
+//! - A coroutine is woken by its own thread only: others name its wait by a ticket.
 //! - A sleeping loop is woken once, however much is brought to it before it looks.
 //! - Whoever was woken from a shared queue and is cut off before it runs wakes the next one.
 //! - What users can fill is bounded.
