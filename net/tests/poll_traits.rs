@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -222,7 +222,17 @@ fn a_future_is_woken_when_another_runtime_takes_its_socket() {
             move || block_on(read(&near, &mut [0; 16]))
         });
         yield_slice();
-        let elsewhere = thread::spawn(move || Test::new().real_time().run(move || (&*near).read(&mut [0; 16])));
+        let (waits, is_waiting) = mpsc::channel();
+        let elsewhere = thread::spawn(move || {
+            Test::new().real_time().run(move || {
+                let taker = spawn(move || (&*near).read(&mut [0; 16]));
+                yield_slice();
+                waits.send(()).unwrap();
+                taker.join().unwrap()
+            })
+        });
+        // Holds up this runtime, so that the future is not polled while the socket moves.
+        is_waiting.recv().unwrap();
         assert!(is::<SimultaneousError>(&reader.join().unwrap().unwrap_err()));
         far.write_all(b"over there").unwrap();
         assert_eq!(elsewhere.join().unwrap().unwrap(), 10);
