@@ -11,7 +11,7 @@ use crate::park::Reason;
 
 /// Counts what is going on, and lets coroutines wait until nothing is (SYN-3).
 ///
-/// For coroutines alone a [`scope`](crate::scope) or a [`Group`](crate::Group) does this by itself;
+/// For coroutines alone a [`scope`](crate::scope()) or a [`Group`](crate::Group) does this by itself;
 /// this is for anything that begins and ends.
 ///
 /// # Examples
