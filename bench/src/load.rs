@@ -5,7 +5,7 @@
 //! servers can be kept up and loaded in turn.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -27,13 +27,27 @@ pub struct Exchange {
     pub tail: Vec<u8>,
     /// and has this length.
     pub len: usize,
+    pub carrier: Carrier,
+}
+
+/// What carries a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    Stream,
+    /// One datagram each way; this machine loses none as long as few are under way.
+    Datagram,
 }
 
 impl Exchange {
     /// A message of `len` bytes that is to come back as it is.
     pub fn echo(len: usize) -> Self {
         let message: Vec<u8> = (b'a'..=b'z').cycle().take(len).collect();
-        Self { request: message.clone(), head: message.clone(), tail: message, len }
+        Self { request: message.clone(), head: message.clone(), tail: message, len, carrier: Carrier::Stream }
+    }
+
+    /// A datagram of `len` bytes that is to come back as it is.
+    pub fn udp_echo(len: usize) -> Self {
+        Self { carrier: Carrier::Datagram, ..Self::echo(len) }
     }
 
     /// `GET /plaintext`; asks the server once to learn how long its answers are.
@@ -55,7 +69,7 @@ impl Exchange {
                 return Err(io::Error::other(format!("no {wanted:?} in {text:?}")));
             }
         }
-        Ok(Self { request, head: b"HTTP/1.1 200".to_vec(), tail: BODY.to_vec(), len: answer.len() })
+        Ok(Self { request, head: b"HTTP/1.1 200".to_vec(), tail: BODY.to_vec(), len: answer.len(), carrier: Carrier::Stream })
     }
 
     pub fn check(&self, answer: &[u8]) -> io::Result<()> {
@@ -86,7 +100,7 @@ pub struct Load {
 }
 
 struct Connection {
-    stream: TcpStream,
+    socket: OwnedFd,
     /// Answers of the batch in flight.
     answers: Box<[u8]>,
     filled: usize,
@@ -98,11 +112,10 @@ impl Load {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(count);
         for index in 0..count {
-            let stream = connect(addr)?;
-            stream.set_nonblocking(true)?;
+            let socket = open(addr, exchange.carrier)?;
             let data = epoll::EventData::new_u64(index as u64);
-            epoll::add(&epoll, &stream, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
-            connections.push(Connection { stream, answers: vec![0; depth * exchange.len].into(), filled: 0 });
+            epoll::add(&epoll, &socket, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+            connections.push(Connection { socket, answers: vec![0; depth * exchange.len].into(), filled: 0 });
         }
         Ok(Self {
             epoll,
@@ -155,7 +168,7 @@ impl Load {
 impl Connection {
     fn send(&mut self, batch: &[u8]) -> io::Result<()> {
         // The connection is idle, so its send buffer is empty and takes a batch of a few KiB whole.
-        match send(&self.stream, batch, SendFlags::NOSIGNAL)? {
+        match send(&self.socket, batch, SendFlags::NOSIGNAL)? {
             sent if sent == batch.len() => Ok(()),
             _ => Err(io::Error::other("a batch did not fit the send buffer")),
         }
@@ -167,7 +180,7 @@ impl Connection {
     /// nothing can come after the batch.
     fn receive(&mut self, exchange: &Exchange) -> io::Result<bool> {
         let room = &mut self.answers[self.filled..];
-        let (_, received) = match recv(&self.stream, room, RecvFlags::empty()) {
+        let (_, received) = match recv(&self.socket, room, RecvFlags::empty()) {
             Err(Errno::AGAIN) => return Ok(false),
             result => result?,
         };
@@ -183,6 +196,24 @@ impl Connection {
             exchange.check(answer)?;
         }
         Ok(true)
+    }
+}
+
+/// A non-blocking socket that is connected to a server on this machine.
+fn open(addr: SocketAddr, carrier: Carrier) -> io::Result<OwnedFd> {
+    match carrier {
+        Carrier::Stream => {
+            let stream = connect(addr)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream.into())
+        }
+        Carrier::Datagram => {
+            assert!(addr.ip().is_loopback(), "load stays on this machine");
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            socket.connect(addr)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        }
     }
 }
 

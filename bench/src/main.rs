@@ -23,7 +23,7 @@ use options::Options;
 
 const USAGE: &str = "\
 usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
-TABLE is http, echo, yield, spawn, sleepers, waits, threads, idle or all; the release build is the one to measure.";
+TABLE is http, echo, udp, yield, spawn, sleepers, waits, threads, idle or all; the release build is the one to measure.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -52,6 +52,7 @@ fn run(words: &[String]) -> io::Result<()> {
     match table.as_str() {
         "http" => sockets::http(&options),
         "echo" => sockets::echo(&options),
+        "udp" => sockets::udp(&options),
         "yield" => micro::yield_now(&options),
         "spawn" => micro::spawn(&options),
         "sleepers" => micro::sleepers(&options),
@@ -61,6 +62,7 @@ fn run(words: &[String]) -> io::Result<()> {
         "all" => {
             sockets::http(&options)?;
             sockets::echo(&options)?;
+            sockets::udp(&options)?;
             micro::yield_now(&options)?;
             micro::spawn(&options)?;
             micro::sleepers(&options)?;

@@ -61,7 +61,10 @@ impl Server {
             .trim()
             .parse()
             .map_err(|_| io::Error::other(format!("{name} printed {line:?} where its address was due")))?;
-        await_start(server.addr)?;
+        // A socket for datagrams takes them as soon as it is announced.
+        if !kind.ends_with("udp") {
+            await_start(server.addr)?;
+        }
         Ok(Some(server))
     }
 

@@ -47,6 +47,13 @@ const ECHO: &[Peer] = &[
     peer("Go", "go-echo"),
 ];
 
+const UDP_ECHO: &[Peer] = &[
+    peer("bare loop", "bare-udp"),
+    peer("bare loop, a second one", "bare-udp"),
+    peer("Grapeshot", "grapeshot-udp"),
+    peer("tokio", "tokio-udp"),
+];
+
 /// Bytes of an echoed message.
 const MESSAGE: usize = 64;
 
@@ -61,6 +68,12 @@ pub fn http(options: &Options) -> io::Result<()> {
 pub fn echo(options: &Options) -> io::Result<()> {
     println!("\n## TCP echo, {MESSAGE} bytes\n");
     table(options, ECHO, &[(64, 1), (1024, 1)], |_| Ok(Exchange::echo(MESSAGE)))
+}
+
+/// UDP echo: one socket of the server's, 1 and 64 clients.
+pub fn udp(options: &Options) -> io::Result<()> {
+    println!("\n## UDP echo, {MESSAGE} bytes\n");
+    table(options, UDP_ECHO, &[(1, 1), (64, 1)], |_| Ok(Exchange::udp_echo(MESSAGE)))
 }
 
 fn table(

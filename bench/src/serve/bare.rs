@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::SystemTime;
 
 use rustix::buffer::spare_capacity;
@@ -21,6 +21,27 @@ const EVENTS: usize = 1024;
 const BUFFER: usize = 64 * 1024;
 const MAX_HEADERS: usize = 32;
 const LISTENER: u64 = u64::MAX;
+
+/// Sends datagrams back to whom they came from, for ever.
+pub fn udp_echo(socket: &UdpSocket) -> io::Result<()> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, socket, EventData::new_u64(0), EventFlags::IN | EventFlags::ET)?;
+    let mut buffer = vec![0; BUFFER];
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
+    loop {
+        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(Errno::INTR) => events.clear(),
+            Err(error) => return Err(error.into()),
+        }
+        loop {
+            match socket.recv_from(&mut buffer) {
+                Ok((len, from)) => drop(socket.send_to(&buffer[..len], from)?),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
 
 /// What the loop does with bytes.
 pub trait Protocol {

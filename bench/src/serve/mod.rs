@@ -9,7 +9,7 @@ mod suite;
 mod tokio;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// The body of every plaintext answer.
 const BODY: &str = "Hello, World!";
@@ -22,6 +22,9 @@ pub fn serve(kind: &str) -> io::Result<()> {
     match kind {
         "bare-http" => bare::run(listen()?, bare::Http::default()),
         "bare-echo" => bare::run(listen()?, bare::Echo),
+        "bare-udp" => bare::udp_echo(&bind()?),
+        "tokio-udp" => tokio::udp_echo(bind()?),
+        "grapeshot-udp" => suite::udp_echo(),
         "grapeshot-http" => suite::http(),
         "grapeshot-echo" => suite::echo(),
         "hyper" => tokio::http(listen()?),
@@ -37,6 +40,14 @@ fn listen() -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     announce(listener.local_addr()?)?;
     Ok(listener)
+}
+
+/// A socket for datagrams, announced in the same way.
+fn bind() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    announce(socket.local_addr()?)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Tells the process that started this one where to connect.

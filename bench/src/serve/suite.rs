@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 
 use grapeshot::http::{Limits, Request, Response, Server};
-use grapeshot::net::{TcpListener, TcpStream};
+use grapeshot::net::{TcpListener, TcpStream, UdpSocket};
 use grapeshot::{Runtime, spawn};
 
 use super::{BODY, ECHO_BUFFER, announce};
@@ -42,6 +42,18 @@ fn echo_back(mut stream: &TcpStream) {
             return;
         }
     }
+}
+
+pub fn udp_echo() -> io::Result<()> {
+    run(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        announce(socket.local_addr()?)?;
+        let mut buf = [0; ECHO_BUFFER];
+        loop {
+            let (len, from) = socket.recv_from(&mut buf)?;
+            socket.send_to(&buf[..len], from)?;
+        }
+    })
 }
 
 fn run(main: impl FnOnce() -> io::Result<()> + 'static) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -59,6 +59,19 @@ where
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             tokio::spawn(serve(stream));
+        }
+    })
+}
+
+/// Sends datagrams back to whom they came from, for ever.
+pub fn udp_echo(socket: UdpSocket) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        let mut buf = [0; ECHO_BUFFER];
+        loop {
+            let (len, from) = socket.recv_from(&mut buf).await?;
+            socket.send_to(&buf[..len], from).await?;
         }
     })
 }
