@@ -50,6 +50,7 @@ mod wait_queue;
 mod joiners;
 mod source;
 mod hibernate;
+mod local;
 pub mod events;
 pub mod file;
 pub mod threads;
@@ -83,6 +84,7 @@ pub use self::group::Group;
 pub use self::hibernate::{Hibernation, Turn};
 pub use self::identity::CoroutineId;
 pub use self::listing::{CoroutineInfo, coroutines, set_cpu_times};
+pub use self::local::{CoroLocal, LocalError};
 pub use self::panics::{
     Panic, PanicNotifier, is_cancellation, print_stderr, report_panic, restore_panic_notifier, set_panic_notifier,
 };

@@ -25,6 +25,7 @@ use crate::coroutine::Context;
 use crate::family::Family;
 use crate::identity::{CoroutineId, Identity};
 use crate::joiners::Joiners;
+use crate::local::Locals;
 use crate::panics::Panic;
 use crate::park::{Outcome, Reason, Unparker};
 use crate::scheduler::Scheduler;
@@ -118,6 +119,7 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     pub(crate) identity: Identity,
     pub(crate) frames: RefCell<Vec<Rc<Frame>>>,
     pub(crate) joiners: Joiners,
+    pub(crate) locals: Locals,
     pub(crate) family: Option<Rc<Family>>,
     pub(crate) body: B,
 }
@@ -156,6 +158,7 @@ impl<B> Record<B> {
             queue: Cell::new(Queue::None),
             frames: RefCell::new(Vec::new()),
             joiners: Joiners::default(),
+            locals: Locals::default(),
             family: settings.family,
             body,
         }
@@ -179,5 +182,12 @@ impl<B: ?Sized> Record<B> {
 
     pub(crate) fn describe(&self) -> String {
         self.identity.to_string()
+    }
+}
+
+impl Record {
+    /// Whether a body that has come back from a turn is to have another.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.body.hibernates() && !self.root_cancelled.get()
     }
 }

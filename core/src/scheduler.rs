@@ -29,6 +29,7 @@ use crate::clock::{Clock, thread_cpu_nanos};
 use crate::coroutine::prefetch;
 use crate::fault;
 use crate::identity::CoroutineId;
+use crate::local;
 use crate::panics::{self, Details, PanicNotifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
@@ -424,14 +425,14 @@ impl Scheduler {
         self.reactor.borrow().register(descriptor, SIGNAL_TOKEN)
     }
 
-    pub(crate) fn deregister(&self, slot: u32, descriptor: RawFd) {
+    /// Takes a descriptor out of the reactor; its slot is still to be closed.
+    pub(crate) fn deregister(&self, descriptor: RawFd) {
         // It can only fail for a descriptor that is gone already.
         let _ = self.reactor.borrow().deregister(descriptor);
-        self.close_slot(slot);
     }
 
     /// Forgets a slot and wakes whoever waits on it, to find out why.
-    fn close_slot(&self, slot: u32) {
+    pub(crate) fn close_slot(&self, slot: u32) {
         for unparker in self.slots.close(slot).into_iter().flatten() {
             let _ = self.unpark(&unparker, Outcome::Woken);
         }
@@ -460,7 +461,7 @@ impl Scheduler {
             (Some(stack), _) => {
                 record.identity.stack.set(None);
                 self.stacks.give_back(stack);
-                if record.body.hibernates() && !record.root_cancelled.get() {
+                if record.goes_on() {
                     self.hibernate(&record);
                 } else {
                     self.finish(record);
@@ -482,13 +483,19 @@ impl Scheduler {
             Err(error) => {
                 panics::report_stackless(record, &error);
                 panics::contain(|| record.body.discard());
+                local::discard(record);
                 self.finish(record.clone());
                 return false;
             }
         };
         record.identity.stack.set(Some(stack.extent()));
         let entered = record.clone();
-        record.context.fill(stack, move || entered.body.run(&entered));
+        record.context.fill(stack, move || {
+            entered.body.run(&entered);
+            if !entered.locals.is_unused() && !entered.goes_on() {
+                local::drop_all(&entered);
+            }
+        });
         true
     }
 
