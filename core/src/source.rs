@@ -27,6 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,9 @@ struct Registration {
     /// Who registers looks at `closed` afterwards, and who closes looks at `home` afterwards, in one total order:
     /// so a close by another thread is not missed.
     home: AtomicU64,
+    /// Held while the descriptor goes from one reactor to another, so that it is in one at a time;
+    /// whoever waits is told afterwards.
+    moving: Mutex<()>,
     descriptor: RawFd,
     closed: AtomicBool,
     /// Per direction, whether a coroutine waits. Only a hint: a waiter that loses its registration is woken all the same.
@@ -82,6 +86,7 @@ impl<S: AsFd> Source<S> {
         let descriptor = inner.as_fd().as_raw_fd();
         let registration = Registration {
             home: AtomicU64::new(0),
+            moving: Mutex::new(()),
             descriptor,
             closed: AtomicBool::new(false),
             waited_on: [const { AtomicBool::new(false) }; 2],
@@ -346,10 +351,15 @@ impl Registration {
             let refused = scheduler.current.borrow().as_ref().map(|record| record.describe()).unwrap_or_default();
             return Err(SimultaneousError { operation: name, waiting: None, refused }.into());
         }
-        self.release();
-        let slot = scheduler.register(self.descriptor)?;
-        self.home.store((u64::from(scheduler.id) << 32) | u64::from(slot), Ordering::SeqCst);
-        Ok(slot)
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.leave_reactor();
+        let registered = scheduler.register(self.descriptor);
+        if let Ok(slot) = registered {
+            self.home.store((u64::from(scheduler.id) << 32) | u64::from(slot), Ordering::SeqCst);
+        }
+        drop(moving);
+        tell_of_leaving(left);
+        registered
     }
 
     fn would_block(&self, direction: Direction, name: &'static str) -> io::Result<()> {
@@ -431,22 +441,43 @@ impl Registration {
 
     /// Forgets the registration and wakes whoever waits, to find out why.
     fn release(&self) {
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.leave_reactor();
+        drop(moving);
+        tell_of_leaving(left);
+    }
+
+    /// Takes the descriptor out of the reactor it is in, if any, and answers which place it had there.
+    fn leave_reactor(&self) -> Option<Left> {
         let home = self.home.swap(0, Ordering::SeqCst);
         let (runtime, slot) = ((home >> 32) as u32, home as u32);
         if runtime == 0 {
-            return;
+            return None;
         }
-        let here = scheduler::with(|scheduler| {
-            let here = scheduler.id == runtime;
-            if here {
-                scheduler.deregister(slot, self.descriptor);
-            }
-            here
-        });
-        if here != Some(true) {
-            Inbox::release(runtime, slot, self.descriptor);
+        if with_runtime(runtime, |scheduler| scheduler.deregister(self.descriptor)).is_none() {
+            Inbox::deregister(runtime, self.descriptor);
         }
+        Some(Left { runtime, slot })
     }
+}
+
+/// The place a descriptor had in a runtime that it has left.
+struct Left {
+    runtime: u32,
+    slot: u32,
+}
+
+/// Wakes whoever waits at a place that is no more.
+fn tell_of_leaving(left: Option<Left>) {
+    let Some(Left { runtime, slot }) = left else { return };
+    if with_runtime(runtime, |scheduler| scheduler.close_slot(slot)).is_none() {
+        Inbox::release(runtime, slot);
+    }
+}
+
+/// Reaches the runtime of that number, if this thread runs it.
+fn with_runtime<R>(runtime: u32, f: impl FnOnce(&Scheduler) -> R) -> Option<R> {
+    scheduler::with(|scheduler| (scheduler.id == runtime).then(|| f(scheduler))).flatten()
 }
 
 impl Drop for Registration {

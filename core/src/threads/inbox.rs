@@ -184,11 +184,21 @@ impl Inbox {
     }
 
     /// Releases a slot of another thread's runtime, if that still runs.
-    pub(crate) fn release(runtime: u32, index: u32, descriptor: RawFd) {
-        let Some(inbox) = inboxes().iter().find(|inbox| inbox.runtime == runtime).cloned() else { return };
-        inbox.remote.deregister(descriptor);
+    pub(crate) fn release(runtime: u32, index: u32) {
+        let Some(inbox) = Inbox::of(runtime) else { return };
         // Whoever waits on the slot must hear of it now, and not when something else happens.
         inbox.bring(|mail| mail.released.push(index));
+    }
+
+    /// Takes a descriptor out of another thread's reactor; its slot is still to be released.
+    pub(crate) fn deregister(runtime: u32, descriptor: RawFd) {
+        if let Some(inbox) = Inbox::of(runtime) {
+            inbox.remote.deregister(descriptor);
+        }
+    }
+
+    fn of(runtime: u32) -> Option<Arc<Inbox>> {
+        inboxes().iter().find(|inbox| inbox.runtime == runtime).cloned()
     }
 
     /// How long the loop may wait in the poller: not at all when there is mail.
