@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -17,8 +18,9 @@ fn two_threads_that_use_a_source_at_the_same_moment_take_it_from_each_other() {
     near.set_nonblocking(true).unwrap();
     let source = Arc::new(Source::new(near));
     let start = Arc::new(Barrier::new(2));
+    let finished = Arc::new(AtomicUsize::new(0));
     let threads = [(); 2].map(|()| {
-        let (source, start) = (source.clone(), start.clone());
+        let (source, start, finished) = (source.clone(), start.clone(), finished.clone());
         thread::spawn(move || {
             let hammer = move || {
                 start.wait();
@@ -30,11 +32,13 @@ fn two_threads_that_use_a_source_at_the_same_moment_take_it_from_each_other() {
                     grapeshot_core::yield_slice();
                     assert!(stats().registrations <= 2, "round {round}: {:?}", stats());
                 }
+                finished.fetch_add(1, Ordering::SeqCst);
             };
             Runtime::new().signals(false).run(hammer).unwrap()
         })
     });
     for thread in threads {
-        assert!(thread.join().is_ok());
+        let _ = thread.join();
     }
+    assert_eq!(finished.load(Ordering::SeqCst), 2, "a coroutine panicked");
 }

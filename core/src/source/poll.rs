@@ -14,7 +14,7 @@
 //! - A waker is woken once for one `Pending`, and only by an event, a close, or a move to another runtime.
 //! - The last waker counts, as the contract of `poll` has it.
 //! - A waker, which a dropped future may leave behind, does not keep the source in its runtime: a coroutine that waits
-//!   in another takes it over. Two threads that do so at the very same moment may both stay registered, and both be woken.
+//!   in another takes it over.
 
 use std::io;
 use std::os::fd::AsFd;
