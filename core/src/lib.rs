@@ -51,6 +51,7 @@ mod joiners;
 mod source;
 mod hibernate;
 mod local;
+pub mod generator;
 pub mod events;
 pub mod file;
 pub mod threads;
