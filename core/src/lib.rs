@@ -52,6 +52,8 @@ mod source;
 mod hibernate;
 mod local;
 pub mod generator;
+#[cfg(feature = "tracing")]
+mod spans;
 pub mod events;
 pub mod file;
 pub mod threads;
@@ -98,6 +100,8 @@ pub use self::scheduler::{NotInRuntime, in_coroutine, now, random_u64, set_exit}
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::slots::Direction;
 pub use self::source::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError, Source, WaitLimit};
+#[cfg(feature = "tracing")]
+pub use self::spans::CoroutineSpans;
 pub use self::spawn::{
     Builder, Coroutine, JoinError, JoinHandle, TooManyCoroutines, Unstarted, coroutine, current, spawn,
 };

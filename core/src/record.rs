@@ -120,6 +120,8 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     pub(crate) frames: RefCell<Vec<Rc<Frame>>>,
     pub(crate) joiners: Joiners,
     pub(crate) locals: Locals,
+    #[cfg(feature = "tracing")]
+    pub(crate) spans: crate::spans::Spans,
     pub(crate) family: Option<Rc<Family>>,
     pub(crate) body: B,
 }
@@ -159,6 +161,8 @@ impl<B> Record<B> {
             frames: RefCell::new(Vec::new()),
             joiners: Joiners::default(),
             locals: Locals::default(),
+            #[cfg(feature = "tracing")]
+            spans: crate::spans::Spans::default(),
             family: settings.family,
             body,
         }

@@ -446,6 +446,8 @@ impl Scheduler {
         if record.context.is_vacant() && !self.give_stack(&record) {
             return;
         }
+        #[cfg(feature = "tracing")]
+        record.spans.enter_all();
         self.current.replace(Some(record.clone()));
         self.pulse.beat();
         let began = self.cpu_times.get().then(thread_cpu_nanos);
@@ -454,6 +456,8 @@ impl Scheduler {
             record.cpu_time.set(record.cpu_time.get() + (thread_cpu_nanos() - began));
         }
         self.current.replace(None);
+        #[cfg(feature = "tracing")]
+        record.spans.exit_all();
         match (finished, record.queue.replace(Queue::None)) {
             (None, Queue::None) => {}
             (None, Queue::Tail) => self.ready.borrow_mut().push_back(record),
@@ -521,6 +525,8 @@ impl Scheduler {
             panics::abort("a coroutine ended twice");
         }
         self.forget(&record);
+        #[cfg(feature = "tracing")]
+        record.spans.clear();
         // What the hook saw of panics that the coroutine caught itself.
         self.take_panic_details(record.id());
         match &record.family {

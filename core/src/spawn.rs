@@ -177,7 +177,12 @@ impl Builder {
             scheduler.adopt(record.clone());
             Ok(record)
         });
-        made.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)))
+        let made = made.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)));
+        #[cfg(feature = "tracing")]
+        if let Ok(record) = &made {
+            record.spans.inherit();
+        }
+        made
     }
 }
 
