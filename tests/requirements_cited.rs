@@ -11,12 +11,18 @@ mod tree;
 const REQUIREMENTS: &[(&str, &[u32])] = &[
     ("SCH", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
     ("THR", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
-    ("DIA", &[2, 3, 5]),
-    ("POL", &[1, 2, 3, 4, 7]),
+    ("SYN", &[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ("TLS", &[1]),
+    ("DIA", &[1, 2, 3, 4, 5, 8]),
+    ("POL", &[1, 2, 3, 4, 6, 7]),
     ("TMO", &[1, 2, 3, 4, 5, 6, 7]),
-    ("SYL", &[5, 7]),
+    ("SIG", &[1]),
+    ("PRC", &[1, 2]),
+    ("AIO", &[1]),
+    ("SYL", &[3, 5, 7]),
     ("EMU", &[3]),
-    ("SOK", &[1, 2, 3, 7, 8, 9, 10, 11, 12]),
+    ("BEA", &[1, 2, 3, 4, 5, 7, 20]),
+    ("SOK", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
     ("HTTP", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
 ];
 
@@ -33,7 +39,7 @@ fn every_requirement_has_a_test_that_cites_it_or_a_reason() {
     for (family, numbers) in REQUIREMENTS {
         for number in *numbers {
             let id = format!("{family}-{number}");
-            if !cites(&reasons, &id) && !tests.iter().any(|text| cites(text, &id)) {
+            if !is_left_out(&reasons, &id) && !tests.iter().any(|text| cites(text, &id)) {
                 missing.push(id);
             }
         }
@@ -69,10 +75,20 @@ fn section(markdown: &str, title: &str) -> String {
 
 /// Whether `text` names `id` and not a longer one, such as SCH-10 for SCH-1.
 fn cites(text: &str, id: &str) -> bool {
-    text.match_indices(id).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + id.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(|c| c.is_ascii_digit())
+    behind(text, id).next().is_some()
+}
+
+/// Whether a requirement is left out as a whole, and not only something of it, as in "THR-4's resume value".
+fn is_left_out(reasons: &str, id: &str) -> bool {
+    behind(reasons, id).any(|rest| !rest.starts_with("'s"))
+}
+
+/// What stands behind each place where `text` names `id`.
+fn behind<'a>(text: &'a str, id: &'a str) -> impl Iterator<Item = &'a str> {
+    text.match_indices(id).filter_map(move |(at, _)| {
+        let (before, rest) = (&text[..at], &text[at + id.len()..]);
+        let is_longer = before.ends_with(char::is_alphanumeric) || rest.starts_with(|c: char| c.is_ascii_digit());
+        (!is_longer).then_some(rest)
     })
 }
 
@@ -84,6 +100,13 @@ fn root() -> &'static Path {
 fn an_id_is_not_taken_for_a_longer_one() {
     assert!(cites("(SCH-1, SCH-2)", "SCH-1"));
     assert!(!cites("SCH-10", "SCH-1"));
+}
+
+#[test]
+fn a_requirement_of_which_something_is_left_out_still_needs_its_test() {
+    let reasons = "- THR-4's resume value: none.\n- TMO-8, limits by SIGALRM: none.";
+    assert!(is_left_out(reasons, "TMO-8"));
+    assert!(!is_left_out(reasons, "THR-4") && cites(reasons, "THR-4"));
 }
 
 #[test]
