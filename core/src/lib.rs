@@ -52,6 +52,7 @@ mod source;
 mod hibernate;
 mod local;
 pub mod generator;
+pub mod gather;
 #[cfg(feature = "tracing")]
 mod spans;
 pub mod events;
