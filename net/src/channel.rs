@@ -93,6 +93,9 @@ impl Bytes for io::PipeWriter {
     const SHORT_MEANS_DRAINED: bool = false;
 }
 
+/// How many buffers std hands to one system call; what is behind them says nothing about the socket.
+const IOV_MAX: usize = 1024;
+
 impl<S: Bytes> Channel<S>
 where
     for<'a> &'a S: Read,
@@ -106,7 +109,7 @@ where
     }
 
     pub(crate) fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let size: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let size: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
         let drained = |&read: &usize| S::SHORT_MEANS_DRAINED && 0 < read && read < size;
         let limit = self.read_timeout.limit();
         self.source.attempt(Direction::Read, "read", limit, drained, |mut stream| stream.read_vectored(bufs))
@@ -124,7 +127,7 @@ where
     }
 
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let size: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let size: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
         let drained = |&written: &usize| S::SHORT_MEANS_DRAINED && written < size;
         let limit = self.write_timeout.limit();
         self.source.attempt(Direction::Write, "write", limit, drained, |mut stream| stream.write_vectored(bufs))
