@@ -76,6 +76,8 @@ fn bad_arguments_get_a_usage_line_and_code_2() {
         ("echo_clients", &["--connect", "127.0.0.1"]),
         ("sleepers", &["0"]),
         ("sleepers", &["many"]),
+        ("pipeline", &["only-a-file"]),
+        ("mini_os", &["--test"]),
         ("worms", &["--worms", "1001"]),
         ("worms", &["--worms"]),
         ("worms", &["10"]),
@@ -91,6 +93,14 @@ fn bad_arguments_get_a_usage_line_and_code_2() {
 fn the_self_test_of_quickstart_passes() {
     let output = run("quickstart", &["--self-test"]);
     assert!(output.assert_success().stdout.text().contains("13 of 13 checks passed"), "{output}");
+}
+
+#[test]
+fn the_self_tests_of_the_generators_examples_pass() {
+    for name in ["pipeline", "mini_os"] {
+        let output = run(name, &["--self-test"]);
+        assert!(output.assert_success().stdout.text().contains("self-test passed"), "{output}");
+    }
 }
 
 #[test]
