@@ -10,6 +10,7 @@
 //! A generator's body is a coroutine like any other, so a helper deep in its calls can yield, and it may sleep and
 //! read sockets while its consumer waits (BEA-20).
 //! An item costs two switches and two passes through the run queue, so whoever else is runnable gets a turn meanwhile.
+//! That is a little more than an item through a channel without a queue costs, and about six times a `yield_now`.
 //!
 //! # Invariants
 //!

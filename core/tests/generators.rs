@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grapeshot_core::generator::{Generator, Yielder};
 use grapeshot_core::test::{self, Log, Test};
-use grapeshot_core::{Reason, WaitQueue, now, random_u64, sleep, spawn, with_timeout, yield_now};
+use grapeshot_core::{Reason, WaitQueue, now, random_u64, shield, sleep, spawn, with_timeout, yield_now};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -258,6 +258,35 @@ fn a_generator_may_change_hands() {
         assert_eq!(items.next(), Some(0));
         let mut items = spawn(move || (items.next(), items).1).join().unwrap();
         assert_eq!(items.next(), Some(2));
+    });
+}
+
+#[test]
+fn the_end_of_a_run_leaves_a_generator_to_its_consumer() {
+    let items = Rc::new(Cell::new(0));
+    let taken = items.clone();
+    test::run(move || {
+        spawn(move || {
+            let slow = Generator::new(|yielder| {
+                for number in 0..5 {
+                    sleep(SECOND);
+                    yielder.yield_item(number);
+                }
+            });
+            shield(None, || slow.for_each(|_| taken.set(taken.get() + 1)))
+        });
+        yield_now();
+    });
+    assert_eq!(items.get(), 5);
+}
+
+#[test]
+fn a_generator_that_nobody_holds_on_to_ends_with_the_run() {
+    test::run(|| {
+        let mut items = numbers();
+        items.next();
+        // Never dropped: a consumer that was leaked.
+        std::mem::forget(items);
     });
 }
 
