@@ -1,0 +1,104 @@
+//! The examples of the whole core, as a user meets them: started as programs, talked to over the network.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use grapeshot_harness::{End, Output, Ready, Running, Signal, example};
+
+/// Only a failure waits this long; a debug build on a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    example(name).unwrap().args(arguments).output(PATIENCE).unwrap()
+}
+
+/// Starts an example on a port of the system's choice, and waits for the line with `sign`, which holds the address.
+fn serve(name: &str, arguments: &[&str], sign: &str) -> (Running, SocketAddr) {
+    let program = example(name).unwrap().args(["--listen", "127.0.0.1:0"]).args(arguments);
+    let running = program.ready_when(Ready::line(sign)).start().unwrap();
+    let address = running.ready_addr().unwrap();
+    (running, address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn say(mut stream: &TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).unwrap();
+}
+
+/// Reads until what was read contains `text`, and returns it.
+fn read_until(mut stream: &TcpStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let mut buf = [0; 4096];
+        match stream.read(&mut buf) {
+            Ok(len) if len > 0 => seen.extend(&buf[..len]),
+            end => panic!("{end:?} before {text:?} came, after {:?}", String::from_utf8_lossy(&seen)),
+        }
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+fn interrupt(running: &mut Running) {
+    running.signal(Signal::INT).unwrap();
+    let status = running.wait_exit(PATIENCE).unwrap();
+    assert_eq!(status.code(), Some(0), "after SIGINT: {}", running.stderr());
+}
+
+/// That `texts` stand in `said`, each after the one before.
+fn assert_in_order(said: &str, texts: &[&str]) {
+    let mut rest = said;
+    for text in texts {
+        let at = rest.find(text).unwrap_or_else(|| panic!("no {text:?} at its place in\n{said}"));
+        rest = &rest[at + text.len()..];
+    }
+}
+
+#[test]
+fn bad_arguments_get_a_usage_line_and_code_2() {
+    let cases: &[(&str, &[&str])] = &[("chat", &["--listen", "nowhere"]), ("chat", &["--self-test", "--listen"])];
+    for (name, arguments) in cases {
+        let output = run(name, arguments);
+        assert!(matches!(output.end, End::Exited(status) if status.code() == Some(2)), "{output}");
+        assert!(output.stderr.text().starts_with(&format!("usage: {name}")), "{output}");
+    }
+}
+
+#[test]
+fn people_chat_in_a_room_and_see_who_comes_and_goes() {
+    let (mut server, address) = serve("chat", &[], "chat on");
+    let (ann, bob) = (connect(address), connect(address));
+    say(&ann, "ann\n");
+    read_until(&ann, "* ann joins: ann here\n");
+    say(&bob, "ann\nb o b\nbob\r\n");
+    let asked = read_until(&bob, "* bob joins: ann, bob here\n");
+    assert_in_order(&asked, &["somebody here has that name", "16 letters and digits"]);
+    say(&bob, "round \x1b[2Jshot\r\n/names\n/quit\n");
+    read_until(&bob, "* ann, bob\n");
+    let seen = read_until(&ann, "* bob leaves: said goodbye\n");
+    assert_in_order(&seen, &["* bob joins", "bob: round [2Jshot\n"]);
+    interrupt(&mut server);
+}
+
+#[test]
+fn a_chat_line_without_an_end_ends_the_visit_with_the_reason() {
+    let (_server, address) = serve("chat", &[], "chat on");
+    let zed = connect(address);
+    say(&zed, "zed\n");
+    read_until(&zed, "* zed joins: zed here\n");
+    say(&zed, &"z".repeat(600));
+    read_until(&zed, "* goodbye: reading up to \"\\n\": it does not end within the limit of 512 bytes");
+}
+
+#[test]
+fn a_chatter_who_does_not_read_is_dropped_and_the_others_miss_nothing() {
+    let output = run("chat", &["--self-test"]);
+    let said = output.assert_success().stdout.text().into_owned();
+    assert_in_order(&said, &["bob sees: * sleeper leaves: dropped, 200 lines behind", "ann said "]);
+}
