@@ -102,3 +102,103 @@ fn a_chatter_who_does_not_read_is_dropped_and_the_others_miss_nothing() {
     let said = output.assert_success().stdout.text().into_owned();
     assert_in_order(&said, &["bob sees: * sleeper leaves: dropped, 200 lines behind", "ann said "]);
 }
+
+#[test]
+fn a_shutdown_lets_orders_finish_refuses_new_ones_and_says_what_was_cut_off() {
+    let output = run("graceful_shutdown", &["--self-test"]);
+    let said = output.assert_success().stdout.text().into_owned();
+    assert_in_order(
+        &said,
+        &["closing: 3 orders under way", "closed: 2 orders done, 1 cut off", "long visitor was told \"\""],
+    );
+    for line in [
+        "nobody new gets in",
+        "quick visitor was told \"done",
+        "late visitor was told \"done",
+        "idle visitor was told \"we are closing",
+    ] {
+        assert!(said.contains(line), "no {line:?} in\n{said}");
+    }
+}
+
+#[test]
+fn an_interrupt_of_a_shop_with_an_order_under_way_waits_for_it() {
+    let (mut server, address) = serve("graceful_shutdown", &[], "taking orders on");
+    let visitor = connect(address);
+    say(&visitor, "soon\n0.2\n");
+    read_until(&visitor, "how many seconds?\n");
+    server.signal(Signal::INT).unwrap();
+    read_until(&visitor, "done\n");
+    assert_eq!(server.wait_exit(PATIENCE).unwrap().code(), Some(0));
+    assert!(server.stdout().text().ends_with("closed: 1 orders done, 0 cut off\n"), "{}", server.stdout());
+}
+
+#[test]
+fn the_spy_shows_both_directions_and_passes_on_a_half_close() {
+    let output = run("proxy_spy", &["--self-test"]);
+    let said = output.assert_success().stdout.text().into_owned();
+    assert_in_order(
+        &said,
+        &[
+            "#1 begins: ",
+            "#1 > 00000000  72 6f 75 6e 64 20 73 68 6f 74 2c 20 67 72 61 70  |round shot, grap|\n",
+            "#1 > 00000010  65 20 73 68 6f 74 0a ",
+            "  |e shot.|\n",
+            "#1 < 00000000  52 4f 55 4e 44 ",
+            "#1 ended: 23 bytes > and 23 bytes <\n",
+            "the client got \"ROUND SHOT, GRAPE SHOT\\n\"",
+        ],
+    );
+}
+
+#[test]
+fn the_spy_between_a_chat_and_its_visitor_is_not_noticed() {
+    let (_chat, chat_address) = serve("chat", &[], "chat on");
+    let (mut spy, address) = serve("proxy_spy", &["--to", &chat_address.to_string()], "spying on");
+    let ann = connect(address);
+    say(&ann, "ann\n/quit\n");
+    read_until(&ann, "* ann joins: ann here\n");
+    drop(ann);
+    let line = spy.wait_line("#1 ended", PATIENCE).unwrap();
+    assert_eq!(line.trim_end(), "#1 ended: 10 bytes > and 35 bytes <");
+    interrupt(&mut spy);
+}
+
+#[test]
+fn threads_count_primes_while_the_loop_goes_on() {
+    let output = run("worker_pool", &["2", "3"]);
+    let said = output.assert_success().stdout.text().into_owned();
+    assert_in_order(
+        &said,
+        &[
+            "a pool of 2 threads:\n  took ",
+            "  25997 primes below 300000, 8013 in the last range\n",
+            "offload, ",
+            "  25997 primes\n",
+            "on the loop, ",
+            "  25997 primes\n",
+        ],
+    );
+    let ticks = said.lines().find_map(|line| line.split(" with ").nth(1)?.split(' ').next()?.parse::<u32>().ok());
+    assert!(ticks.is_some_and(|ticks| ticks > 2), "{said}");
+}
+
+#[test]
+fn the_dump_says_what_everybody_waits_for_and_where() {
+    let output = run("coroutine_dump", &[]);
+    let said = output.assert_success().stdout.text().into_owned();
+    let (listing, traces) = said.split_once("\n\n").unwrap();
+    for (name, reason) in [
+        ("oven", "for the end of a sleep"),
+        ("cook", "for an item of a channel"),
+        ("waiter", "for accept on descriptor"),
+        ("butcher", "for the end of a sleep"),
+        ("apprentice", "for a mutex"),
+    ] {
+        for part in [listing, traces] {
+            let line = part.lines().find(|line| line.contains(&format!("{name:?}"))).unwrap_or_default();
+            assert!(line.contains(reason), "{name}: {line:?} in\n{said}");
+        }
+    }
+    assert!(traces.contains("coroutine_dump::take_orders|"), "{said}");
+}
