@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use grapeshot_harness::{End, Output, Ready, Running, Signal, example};
+use grapeshot_harness::{End, Output, Ready, Running, Signal, example, unused_addr};
 
 /// Only a failure waits this long; a debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -201,4 +201,28 @@ fn the_dump_says_what_everybody_waits_for_and_where() {
         }
     }
     assert!(traces.contains("coroutine_dump::take_orders|"), "{said}");
+}
+
+#[test]
+fn the_crawler_takes_each_page_of_its_site_once_and_gets_over_the_bad_ones() {
+    let output = run("crawler", &[]);
+    let said = output.assert_success().stdout.text().into_owned();
+    let endings = |ending: &str| said.lines().filter(|line| line.ends_with(ending)).count();
+    for page in (0..=31).map(|number| format!("/{number}")).chain(["/missing".to_owned()]) {
+        assert_eq!(endings(&page), 1, "{page} in\n{said}");
+    }
+    assert!(said.contains("failed: the page is larger than 256 KiB: http://"), "{said}");
+    assert!(said.contains("failed: not done within the time limit of 2s: http://"), "{said}");
+    assert!(said.contains("36 pages, 2 of them failed, 4 at a time at most, in "), "{said}");
+}
+
+#[test]
+fn the_crawler_fetches_the_addresses_it_is_given_and_says_who_does_not_answer() {
+    let (_server, address) = serve("quickstart", &[], "Serving on");
+    let nobody = unused_addr().unwrap();
+    let (stream, refused) = (format!("http://{address}/stream"), format!("http://{nobody}/"));
+    let output = run("crawler", &["1", &stream, &format!("http://{address}/echo"), &refused]);
+    let said = output.assert_success().stdout.text().into_owned();
+    assert!(said.contains("refused") && said.contains(&refused), "{said}");
+    assert!(said.contains("3 pages, ") && said.contains("1 at a time at most"), "{said}");
 }
