@@ -72,13 +72,13 @@ fn serve(address: SocketAddr, is_test: bool) -> io::Result<()> {
 
     shop.is_open.set(false);
     let grace = if is_test { SHORT_GRACE } else { GRACE };
-    println!("closing: {} orders under way have {grace:?}", shop.orders.len());
+    println!("closing: orders under way: {}, with {grace:?} to finish", shop.orders.len());
     if !shop.orders.wait_empty(Some(Instant::now() + grace)) {
         shop.orders.cancel_all();
         // What is behind a shield goes on; everything else unwinds now.
         shop.orders.wait_empty(Some(Instant::now() + 2 * DELIVERY));
     }
-    println!("closed: {} orders done, {} cut off", shop.done.get(), shop.cut.get());
+    println!("closed: orders done: {}, cut off: {}", shop.done.get(), shop.cut.get());
     // The visitors' connections end with their group.
     drop(visitors);
     clients.map_or(Ok(()), |clients| clients.join().map_err(io::Error::other)?)

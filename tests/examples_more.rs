@@ -109,7 +109,7 @@ fn a_shutdown_lets_orders_finish_refuses_new_ones_and_says_what_was_cut_off() {
     let said = output.assert_success().stdout.text().into_owned();
     assert_in_order(
         &said,
-        &["closing: 3 orders under way", "closed: 2 orders done, 1 cut off", "long visitor was told \"\""],
+        &["closing: orders under way: 3, with 1s", "closed: orders done: 2, cut off: 1", "long visitor was told \"\""],
     );
     for line in [
         "nobody new gets in",
@@ -130,7 +130,7 @@ fn an_interrupt_of_a_shop_with_an_order_under_way_waits_for_it() {
     server.signal(Signal::INT).unwrap();
     read_until(&visitor, "done\n");
     assert_eq!(server.wait_exit(PATIENCE).unwrap().code(), Some(0));
-    assert!(server.stdout().text().ends_with("closed: 1 orders done, 0 cut off\n"), "{}", server.stdout());
+    assert!(server.stdout().text().ends_with("closed: orders done: 1, cut off: 0\n"), "{}", server.stdout());
 }
 
 #[test]
@@ -218,11 +218,12 @@ fn the_crawler_takes_each_page_of_its_site_once_and_gets_over_the_bad_ones() {
 
 #[test]
 fn the_crawler_fetches_the_addresses_it_is_given_and_says_who_does_not_answer() {
-    let (_server, address) = serve("quickstart", &[], "Serving on");
+    let (_server, address) = serve("http_echo", &[], "listening on");
     let nobody = unused_addr().unwrap();
-    let (stream, refused) = (format!("http://{address}/stream"), format!("http://{nobody}/"));
-    let output = run("crawler", &["1", &stream, &format!("http://{address}/echo"), &refused]);
+    let (first, second, refused) =
+        (format!("http://{address}/a"), format!("http://{address}/b"), format!("http://{nobody}/"));
+    let output = run("crawler", &["1", &first, &refused, &second, &first]);
     let said = output.assert_success().stdout.text().into_owned();
-    assert!(said.contains("refused") && said.contains(&refused), "{said}");
-    assert!(said.contains("3 pages, ") && said.contains("1 at a time at most"), "{said}");
+    assert_in_order(&said, &["200        0 bytes", &first, "failed: ", "refused", &refused, "200 ", &second]);
+    assert!(said.contains("3 pages, 1 of them failed, 1 at a time at most, in "), "{said}");
 }

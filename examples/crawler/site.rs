@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use grapeshot::http::{Request, Response, Server, StatusCode};
+use grapeshot::http::{Limits, Request, Response, Server, StatusCode};
 use grapeshot::{random_u64, sleep, spawn};
 
 use crate::PAGE_TIME;
@@ -16,7 +16,10 @@ const PAGES: u32 = 30;
 pub(crate) fn start() -> io::Result<Address> {
     let server = Server::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = server.local_addr()?;
-    spawn(move || server.serve(answer));
+    let mut limits = Limits::default();
+    // The program's end waits for answers under way, and nobody is left to wait for the slow page.
+    limits.drain_timeout = Duration::ZERO;
+    spawn(move || server.limits(limits).serve(answer));
     Ok(Address::new(address, "/"))
 }
 
