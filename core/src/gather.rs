@@ -41,7 +41,7 @@ coro_local! {
     static HELD: RefCell<Option<Rc<Held>>> = RefCell::new(None);
 }
 
-/// Runs `f` and writes the lines it prints with [`println`] as one block to stdout, when it is done.
+/// Runs `f` and writes the lines it prints with [`println()`] as one block to stdout, when it is done.
 ///
 /// # Panics
 ///
