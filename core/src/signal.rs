@@ -12,7 +12,8 @@
 //! # Invariants
 //!
 //! - All registrations of a signal hear of it, in whichever runtime they are.
-//! - Who registers for SIGINT or SIGTERM takes it over: it does not end runs as long as the registration lives.
+//! - Who registers for SIGINT or SIGTERM takes it over: it does not end runs as long as the registration lives,
+//!   and from its drop on it does so again.
 //! - Signals of one number that come while they are being handled are handled once more, not once each:
 //!   the system does not count them either.
 //! - A signal that nobody listens to any more has its default effect again. A real-time signal, and one that the
@@ -31,6 +32,7 @@ mod listener;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
+use std::rc::{Rc, Weak};
 
 use signal_hook::low_level::signal_name;
 
@@ -69,10 +71,8 @@ pub(crate) use self::ending::Signals;
 /// ```
 #[track_caller]
 pub fn on(signal: i32, mut f: impl FnMut(i32) + 'static) -> io::Result<Registration> {
-    let listener = Listener::new(signal)?;
-    Registration::start(signal, move || {
-        loop {
-            listener.expect();
+    Registration::start(signal, move |listener| {
+        while listener.expect() {
             call(|| f(signal));
         }
     })
@@ -88,11 +88,12 @@ pub fn on(signal: i32, mut f: impl FnMut(i32) + 'static) -> io::Result<Registrat
 /// As [`on`].
 #[track_caller]
 pub fn once(signal: i32, f: impl FnOnce(i32) + 'static) -> io::Result<Registration> {
-    let listener = Listener::new(signal)?;
-    Registration::start(signal, move || {
-        listener.expect();
+    Registration::start(signal, move |listener| {
+        let came = listener.expect();
         drop(listener);
-        f(signal);
+        if came {
+            f(signal);
+        }
     })
 }
 
@@ -121,7 +122,7 @@ pub fn once(signal: i32, f: impl FnOnce(i32) + 'static) -> io::Result<Registrati
 /// });
 /// ```
 pub fn wait(signal: i32) -> io::Result<()> {
-    Listener::new(signal)?.wait()
+    Listener::new(signal)?.wait().map(|_| ())
 }
 
 /// Calls what the user gave; its panic must not end the registration.
@@ -135,18 +136,24 @@ fn call(f: impl FnOnce()) {
 
 /// Has a function called on a signal, until it is dropped: made by [`on`] and [`once`].
 ///
-/// When it is dropped while the function runs, the function is cancelled.
+/// From its drop on, the signal has the effect that it otherwise has: it goes to the other registrations, ends the run,
+/// or does what is its default. When it is dropped while the function runs, the function is cancelled.
+/// A signal that came before the drop was this registration's: the function may or may not be called for it.
 #[must_use = "the registration ends when this is dropped"]
 pub struct Registration {
     signal: i32,
     coroutine: Coroutine,
+    /// The coroutine's, as long as it listens.
+    listener: Weak<Listener>,
 }
 
 impl Registration {
     #[track_caller]
-    fn start(signal: i32, f: impl FnOnce() + 'static) -> io::Result<Registration> {
-        let handle = Builder::new().name(format!("on {}", name(signal))).spawn(f)?;
-        Ok(Registration { signal, coroutine: handle.coroutine() })
+    fn start(signal: i32, f: impl FnOnce(Rc<Listener>) + 'static) -> io::Result<Registration> {
+        let listens = Rc::new(Listener::new(signal)?);
+        let listener = Rc::downgrade(&listens);
+        let handle = Builder::new().name(format!("on {}", name(signal))).spawn(move || f(listens))?;
+        Ok(Registration { signal, coroutine: handle.coroutine(), listener })
     }
 
     /// The signal's number.
@@ -168,6 +175,10 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.coroutine.cancel();
+        // The coroutine drops its listener in its next turn, and a signal that came until then would be nobody's.
+        if let Some(listener) = self.listener.upgrade() {
+            listener.end();
+        }
     }
 }
 

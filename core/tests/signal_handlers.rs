@@ -5,6 +5,7 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -257,6 +258,48 @@ fn who_registers_for_a_signal_that_ends_the_run_takes_it_over() {
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
+/// `SIG-1`: no turn of the loop lies between the drop and the signal.
+#[test]
+fn a_signal_right_after_the_drop_of_its_registration_ends_the_run() {
+    if in_child() {
+        support::exit(run(|| {
+            let seen = Seen::default();
+            let registration = signal::on(SIGINT, note(&seen)).unwrap();
+            yield_slice();
+            drop(registration);
+            raise(Signal::INT);
+            // It is cancelled by the end of the run; else the run goes on, and returns another code.
+            sleep(Duration::from_secs(10));
+            ExitCode::from(3)
+        }));
+    }
+    let ended = run_alone("a_signal_right_after_the_drop_of_its_registration_ends_the_run");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+/// The function is still there, and so is its coroutine; neither hears of it.
+#[test]
+fn a_signal_after_a_function_dropped_its_own_registration_has_the_default_effect() {
+    let test = "a_signal_after_a_function_dropped_its_own_registration_has_the_default_effect";
+    if in_child() {
+        test::run(|| {
+            let held = Rc::new(RefCell::new(None));
+            let drops = held.clone();
+            let registration = signal::on(SIGUSR1, move |_| {
+                drops.borrow_mut().take();
+                raise(Signal::USR1);
+            });
+            *held.borrow_mut() = registration.ok();
+            raise(Signal::USR1);
+            look_until(|| held.borrow().is_none());
+            say("survived");
+        });
+        return;
+    }
+    let ended = run_alone(test);
+    assert_eq!(ended.signal(), Some(SIGUSR1), "{ended:?}");
+}
+
 #[test]
 fn a_run_without_signals_hears_the_one_it_waits_for() {
     if in_child() {
@@ -269,7 +312,7 @@ fn a_run_without_signals_hears_the_one_it_waits_for() {
             waiter.join().unwrap().unwrap();
         });
         let returned = matches!(exit, Ok(Exit::Returned(())));
-        support::exit(std::process::ExitCode::from(u8::from(!returned)));
+        support::exit(ExitCode::from(u8::from(!returned)));
     }
     let mut child = Child::start("a_run_without_signals_hears_the_one_it_waits_for");
     child.wait_for("ready");

@@ -1,5 +1,6 @@
 //! One registration's ear for one signal: a pipe that the signal's handler writes to.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 
@@ -16,7 +17,8 @@ const HIGHEST: i32 = 64;
 pub(super) struct Listener {
     signal: i32,
     received: Source<UnixStream>,
-    handler: SigId,
+    /// Until it ends.
+    handler: Cell<Option<SigId>>,
 }
 
 impl Listener {
@@ -30,12 +32,12 @@ impl Listener {
         let (received, sent) = UnixStream::pair()?;
         received.set_nonblocking(true)?;
         let handler = disposition::register(signal, sent)?;
-        Ok(Listener { signal, received: Source::new(received), handler })
+        Ok(Listener { signal, received: Source::new(received), handler: Cell::new(Some(handler)) })
     }
 
-    /// Waits until the signal has come since it was last waited for.
-    pub(super) fn wait(&self) -> io::Result<()> {
-        self.received.attempt(Direction::Read, "wait for a signal", WaitLimit::Never, |()| false, drain)
+    /// Waits until the signal has come since it was last waited for; false if it will not come any more.
+    pub(super) fn wait(&self) -> io::Result<bool> {
+        self.received.attempt(Direction::Read, "wait for a signal", WaitLimit::Never, |_| false, drain)
     }
 
     /// Waits in a coroutine that has nobody to give an error to.
@@ -43,28 +45,34 @@ impl Listener {
     /// # Panics
     ///
     /// When the reactor refuses the pipe, for want of memory; the notifier then tells of it.
-    pub(super) fn expect(&self) {
-        if let Err(error) = self.wait() {
-            panic!("{} cannot be waited for: {error}", name(self.signal));
+    pub(super) fn expect(&self) -> bool {
+        self.wait().unwrap_or_else(|error| panic!("{} cannot be waited for: {error}", name(self.signal)))
+    }
+
+    /// Hears of no signal from now on, which has the effect that it otherwise has.
+    pub(super) fn end(&self) {
+        if let Some(handler) = self.handler.take() {
+            disposition::unregister(self.signal, handler);
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        disposition::unregister(self.signal, self.handler);
+        self.end();
     }
 }
 
-/// Takes all bytes that are there, and at least one.
-fn drain(mut received: &UnixStream) -> io::Result<()> {
+/// Takes all bytes that are there, and at least one; false if there will be none, as the handler has gone.
+fn drain(mut received: &UnixStream) -> io::Result<bool> {
     let mut bytes = [0; 64];
     let mut read = received.read(&mut bytes)?;
+    let came = read > 0;
     while read == bytes.len() {
         read = match received.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             more => more?,
         };
     }
-    Ok(())
+    Ok(came)
 }
