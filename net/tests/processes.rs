@@ -421,3 +421,77 @@ fn outside_a_coroutine_a_child_blocks_its_thread() {
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((&*said, child.wait().unwrap().code()), ("hello\n", Some(2)));
 }
+
+/// `PRC-2`, on a thread without a runtime.
+#[test]
+fn outside_a_coroutine_output_blocks_its_thread() {
+    let script = "head -c 300000 /dev/zero >&2; echo out; head -c 300000 /dev/zero >&2; exit 2";
+    let output = shell(script).output().unwrap();
+    assert_eq!((output.stdout.len(), output.stderr.len(), output.status.code()), (4, 600_000, Some(2)));
+    let output = shell(script).output_timeout(HOUR).unwrap();
+    assert_eq!((output.stdout.len(), output.stderr.len()), (4, 600_000));
+    let child = shell(script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.stdout.len(), output.stderr.len()), (4, 600_000));
+    let child = shell("exit 3").spawn().unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(3));
+}
+
+/// `PRC-2`, on a thread without a runtime.
+#[test]
+fn outside_a_coroutine_output_is_cut_off_all_the_same() {
+    let marker = Marker::new("outside");
+    let script = "echo out; echo $$ > $MARKER; exec sleep 1000";
+    let error = shell(script).env("MARKER", &marker.0).output_timeout(Duration::from_millis(500)).unwrap_err();
+    assert!(matches!(error, OutputError::TimedOut { .. }), "{error}");
+    if let Some(id) = marker.line() {
+        assert!(!exists(&id));
+    }
+    for script in ["yes", "yes >&2"] {
+        let error = shell(script).max_output(100_000).output_timeout(HOUR).unwrap_err();
+        let said = error.said().unwrap();
+        assert_eq!(said.stdout.len() + said.stderr.len(), 100_000);
+    }
+}
+
+/// Asks for the output of processes when it goes.
+struct AsksInDrop(test::Log, PathBuf);
+
+impl Drop for AsksInDrop {
+    fn drop(&mut self) {
+        let refused = |error: &io::Error| error.to_string().contains("a coroutine that unwinds cannot wait");
+        let mut slow = shell("echo $$ > $MARKER; exec sleep 1000");
+        slow.env("MARKER", &self.1);
+        self.0.add(format!("output: {:?}", slow.output().map(drop).map_err(|error| refused(&error))));
+        let limited = Command::new("sleep").arg("1000").output_timeout(HOUR);
+        self.0.add(format!("output_timeout: {:?}", limited.map(drop).map_err(|error| refused(&error.into()))));
+        let child = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut quick = shell("echo quick").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while quick.try_wait().unwrap().is_none() {}
+        self.0.add(format!("ended: {:?}", quick.wait_with_output().map(|output| output.stdout.len()).map_err(drop)));
+        // It ends with its stdin, if not at once.
+        drop(child.wait_with_output());
+    }
+}
+
+/// As `status` is, and not aborted for want of a scope.
+#[test]
+fn output_is_refused_to_a_coroutine_that_unwinds() {
+    test::run(|| {
+        let (log, marker) = (test::Log::new(), Marker::new("unwinds"));
+        let cancelled = spawn({
+            let asks = AsksInDrop(log.clone(), marker.0.clone());
+            move || {
+                let _asks = asks;
+                sleep(HOUR);
+            }
+        });
+        yield_now();
+        cancelled.cancel();
+        cancelled.join().unwrap_err();
+        assert_eq!(log.take(), ["output: Err(true)", "output_timeout: Err(true)", "ended: Ok(6)"]);
+        if let Some(id) = marker.line() {
+            look_until(|| !exists(&id));
+        }
+    });
+}

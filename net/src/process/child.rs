@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{self, ExitStatus, Output};
 use std::time::Duration;
 
-use grapeshot_core::{Direction, Source, WaitLimit};
+use grapeshot_core::{Direction, Source, WaitLimit, in_coroutine};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::collect::MAX_OUTPUT;
@@ -140,7 +140,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait); kind `FileTooLarge` when it says more than 64 MiB on one of them.
+    /// As [`wait`](Self::wait), and [`RefusedError`](grapeshot_core::RefusedError) inside when it has not ended and the
+    /// caller unwinds, and so cannot wait; kind `FileTooLarge` when it says more than 64 MiB on one of them.
     ///
     /// # Cancellation
     ///
@@ -232,6 +233,10 @@ impl KilledUnlessDone<'_> {
 impl Drop for KilledUnlessDone<'_> {
     fn drop(&mut self) {
         // They fail when it has ended by itself, and that is as good.
-        let _ = if self.child.leads_group { self.child.kill_group() } else { self.child.kill() };
+        let killed = if self.child.leads_group { self.child.kill_group() } else { self.child.kill() };
+        if killed.is_ok() && !in_coroutine() {
+            // No coroutine will reap it. It ends at once; if it cannot be waited for, it is reaped elsewhere.
+            let _ = self.child.wait();
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! Everything that a process says on stdout and stderr, within limits.
+//!
+//! Both pipes are drained at once: by two coroutines, or outside a coroutine by poll(2), which blocks the thread.
+//! A coroutine that unwinds can wait for neither, and drains one after the other as far as it gets.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::process::Output;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{WaitLimit, try_scope};
+use grapeshot_core::{OperationTimedOut, WaitLimit, in_coroutine, try_scope};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 use super::child::Child;
 use super::pipes::Pipe;
@@ -150,11 +156,19 @@ impl Child {
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let (stdout, stderr) = (stdout.as_ref().map(|end| &end.pipe), stderr.as_ref().map(|end| &end.pipe));
         let mut said = Said::default();
-        let drained = try_scope(|scope| {
-            let errors = &mut said.stderr;
-            scope.spawn(move || drain(stderr, limit, max_output, errors));
+        let drained = if !in_coroutine() {
+            drain_blocking([(stdout, &mut said.stdout), (stderr, &mut said.stderr)], deadline, max_output)
+        } else if thread::panicking() {
+            // A scope would have to wait for its children, which one that unwinds cannot.
             drain(stdout, limit, max_output, &mut said.stdout)
-        });
+                .and_then(|()| drain(stderr, limit, max_output, &mut said.stderr))
+        } else {
+            try_scope(|scope| {
+                let errors = &mut said.stderr;
+                scope.spawn(move || drain(stderr, limit, max_output, errors));
+                drain(stdout, limit, max_output, &mut said.stdout)
+            })
+        };
         let ended = drained.and_then(|()| Ok(self.wait_within(limit)?));
         match ended {
             Ok(status) => Ok(Output { status, stdout: said.stdout, stderr: said.stderr }),
@@ -178,11 +192,52 @@ fn drain(pipe: Option<&Pipe>, limit: WaitLimit, max: usize, said: &mut Vec<u8>) 
         if read == 0 {
             return Ok(());
         }
-        let room = max - said.len();
-        said.extend_from_slice(&chunk[..read.min(room)]);
-        if read > room {
-            return Err(Failure::TooLong);
+        keep(&chunk[..read], max, said)?;
+    }
+}
+
+/// Adds what was read, as far as there is room for it.
+fn keep(read: &[u8], max: usize, said: &mut Vec<u8>) -> Result<(), Failure> {
+    let room = max - said.len();
+    said.extend_from_slice(&read[..read.len().min(room)]);
+    if read.len() > room { Err(Failure::TooLong) } else { Ok(()) }
+}
+
+/// Reads both pipes to their ends, on a thread that may block.
+fn drain_blocking(
+    pipes: [(Option<&Pipe>, &mut Vec<u8>); 2],
+    deadline: Option<Instant>,
+    max: usize,
+) -> Result<(), Failure> {
+    let mut open: Vec<_> = pipes.into_iter().filter_map(|(pipe, said)| Some((pipe?, said))).collect();
+    let mut chunk = [0; CHUNK];
+    while !open.is_empty() {
+        wait_for_any(&open.iter().map(|(pipe, _)| *pipe).collect::<Vec<_>>(), deadline)?;
+        for (pipe, said) in std::mem::take(&mut open) {
+            match pipe.read_rest(&mut chunk) {
+                Ok(0) => continue,
+                Ok(read) => keep(&chunk[..read], max, said)?,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error.into()),
+            }
+            open.push((pipe, said));
         }
+    }
+    Ok(())
+}
+
+/// Blocks the thread until there may be something to read in one of the pipes.
+fn wait_for_any(pipes: &[&Pipe], deadline: Option<Instant>) -> io::Result<()> {
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    if left.is_some_and(|left| left.is_zero()) {
+        return Err(OperationTimedOut::new("read").into());
+    }
+    // A time too long to be told is none.
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+    let mut polled: Vec<_> = pipes.iter().map(|pipe| PollFd::new(*pipe, PollFlags::IN)).collect();
+    match rustix::event::poll(&mut polled, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

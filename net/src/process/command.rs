@@ -167,20 +167,17 @@ impl Command {
     /// It runs in a process group of its own. Both pipes are drained at once, so it may write to either as it likes.
     /// As in std, the end has come when the process has ended and nobody else holds its stdout or stderr any more.
     /// When it takes too long, says too much, or this call is cancelled, its whole group is killed, and it is reaped
-    /// by a coroutine of its own.
+    /// by a coroutine of its own. Outside a coroutine this call blocks its thread, and reaps the process itself.
     ///
     /// # Errors
     ///
     /// [`OutputError::TimedOut`] and [`OutputError::TooLong`], both with what it had said until then;
-    /// [`OutputError::Io`] with what the system says.
+    /// [`OutputError::Io`] with what the system says, or with a [`RefusedError`](grapeshot_core::RefusedError) where it
+    /// would have to wait while the caller unwinds: its group is killed then.
     ///
     /// # Cancellation
     ///
     /// Unwinds; the process and its group are killed.
-    ///
-    /// # Panics
-    ///
-    /// Outside a coroutine.
     ///
     /// # Examples
     ///

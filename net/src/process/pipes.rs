@@ -43,6 +43,12 @@ impl Pipe {
     }
 }
 
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+}
+
 /// What the three ends have in common.
 macro_rules! end_of_pipe {
     ($Name:ident, $what:literal) => {
@@ -62,7 +68,7 @@ macro_rules! end_of_pipe {
 
         impl AsFd for $Name {
             fn as_fd(&self) -> BorrowedFd<'_> {
-                self.pipe.source.as_fd()
+                self.pipe.as_fd()
             }
         }
 
