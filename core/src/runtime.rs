@@ -91,6 +91,8 @@ pub fn run<T: Termination + 'static>(main: impl FnOnce() -> T + 'static) -> Exit
 /// A process that runs one must not be forked and go on in the child: both would share one epoll instance, take each
 /// other's events away, and end each other's registrations. A forked child may exec or `_exit`, and nothing else;
 /// other programs are started with `grapeshot_net::process::Command`.
+/// A child that goes on all the same is aborted with a sentence on stderr when its loop is about to wait for events;
+/// what it has done by then, such as to close a socket that is registered, the parent may already feel.
 ///
 /// # Examples
 ///

@@ -12,6 +12,7 @@
 //!   up to a bound, so coroutines that wake each other cannot starve the poller (SCH-2, DESIGN §9).
 //! - Events are taken in before the timers of the same pass: what has arrived wins over the limit on its arrival.
 //! - No borrow of a field is alive while a coroutine runs.
+//! - The loop never waits in a process forked from its own: both would take events from one epoll instance.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +24,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, getpid};
 
 use crate::cancel::{self, Frame};
 use crate::clock::{Clock, thread_cpu_nanos};
@@ -52,6 +55,10 @@ const STACK_AHEAD: usize = 4;
 /// The longest time the loop waits in the poller (SCH-4).
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 
+/// Why a forked child ends that would wait in the reactor.
+const FORKED: &str = "this process was forked from the one that runs the loop, whose reactor it shares: \
+                      after a fork only exec, or a new process, is safe";
+
 /// The token of the pipe that signals arrive on; slots count from zero and never get there.
 pub(crate) const SIGNAL_TOKEN: usize = usize::MAX - 1;
 
@@ -67,6 +74,8 @@ pub(crate) enum Timer {
 
 pub(crate) struct Scheduler {
     pub(crate) id: u32,
+    /// The process that made the reactor; a test claims another.
+    pub(crate) process: Cell<Pid>,
     pub(crate) clock: Clock,
     /// The clock as of this pass (SCH-10).
     pub(crate) now: Cell<u64>,
@@ -209,6 +218,7 @@ impl Scheduler {
         let seed = setup.seed.unwrap_or_else(|| fastrand::u64(..));
         Scheduler {
             id: NEXT_RUNTIME.fetch_add(1, Ordering::Relaxed),
+            process: Cell::new(getpid()),
             now: Cell::new(setup.clock.nanos()),
             instant: Cell::new(setup.clock.to_instant(setup.clock.nanos())),
             clock: setup.clock,
@@ -369,6 +379,10 @@ impl Scheduler {
         if timeout.is_zero() {
             reactor.poll(timeout, &mut events)?;
         } else {
+            // A system call, which is little beside a wait; where coroutines are runnable it would not be.
+            if getpid() != self.process.get() {
+                panics::abort(FORKED);
+            }
             self.pulse.wait(|| reactor.poll(timeout, &mut events))?;
         }
         drop(reactor);

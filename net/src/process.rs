@@ -20,7 +20,8 @@
 //!
 //! To fork a process that runs a runtime, and to go on in the child without exec, is not supported: parent and child
 //! would share one epoll instance, in which each takes the other's events away, and of the threads only the one that
-//! forked exists in the child. What a forked child may do is what POSIX allows it: exec, or `_exit`.
+//! forked exists in the child. What a forked child may do is what POSIX allows it: exec, or `_exit`; one whose loop is
+//! about to wait for events is aborted with a sentence on stderr.
 //! [`Command`] is safe, since nothing of this program runs between its fork and its exec.
 //!
 //! # What is absent

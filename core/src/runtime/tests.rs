@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::time::Duration;
@@ -131,6 +132,30 @@ fn when_a_panic_escapes_from_a_coroutine_everything_is_leaked_and_nothing_freed(
     assert!(log.take().is_empty());
     assert!(!crate::in_coroutine());
     test::run(|| spawn(|| ()).join().unwrap());
+}
+
+/// As if the process were a forked child, whose number is another than that of the process which made the reactor.
+#[test]
+fn a_loop_about_to_wait_in_a_forked_child_aborts_with_a_sentence() {
+    if in_child().is_some() {
+        let _ = Runtime::new().signals(false).run(|| {
+            let parent = rustix::process::getppid().unwrap();
+            scheduler::with(|scheduler| scheduler.process.set(parent));
+            // As long as somebody is runnable nothing is looked at.
+            yield_slice();
+            eprintln!("about to wait");
+            sleep(Duration::from_millis(1));
+        });
+        return;
+    }
+    let name = "a_loop_about_to_wait_in_a_forked_child_aborts_with_a_sentence";
+    let output = rerun("runtime::tests", name, "wait");
+    let report = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(rustix::process::Signal::ABORT.as_raw()), "{report}");
+    let (_, said) = report.split_once("about to wait\n").unwrap();
+    let sentence = "this process was forked from the one that runs the loop, whose reactor it shares: \
+                    after a fork only exec, or a new process, is safe";
+    assert_eq!((said.matches(sentence).count(), said.lines().count()), (1, 1), "{report}");
 }
 
 /// Its error is the run's, and the coroutines have a turn in which to end.

@@ -83,9 +83,12 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.shared.pulse.stop();
-        if let Some(thread) = self.thread.take() {
+        match self.thread.take() {
+            // In a forked child, whose one thread has another number, there is no watchdog, and to join it would panic.
+            Some(thread) if own_thread() != self.shared.thread => std::mem::forget(thread),
             // It can only have failed in printing.
-            let _ = thread.join();
+            Some(thread) => _ = thread.join(),
+            None => {}
         }
         // A signal that is still on its way finds none, and the sample may go.
         install_sample(std::ptr::null());
