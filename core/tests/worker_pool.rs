@@ -233,3 +233,103 @@ fn a_coroutine_that_unwinds_is_refused_instead_of_waiting() {
         assert_eq!(log.take(), ["Ok(Err(()))", "could not wait"]);
     });
 }
+
+#[test]
+fn a_worker_that_joins_its_own_pool_is_told_so() {
+    let pool = WorkerPool::new(1);
+    let inner = pool.clone();
+    let JoinError::Panicked(panic) = pool.apply_async(move || inner.join()).unwrap().join().unwrap_err() else {
+        panic!("no panic")
+    };
+    let message = panic.message();
+    assert!(message.contains("WorkerPool(1 of 1 threads") && message.contains("a job of its own"), "{message}");
+    assert_eq!(pool.apply(|| "goes on").unwrap(), "goes on");
+    assert!(pool.join());
+}
+
+struct JoinsPool(WorkerPool, mpsc::Sender<bool>);
+
+impl Drop for JoinsPool {
+    fn drop(&mut self) {
+        drop(self.1.send(self.0.join()));
+    }
+}
+
+#[test]
+fn a_job_that_unwinds_does_not_wait_for_its_own_pool() {
+    let pool = WorkerPool::new(1);
+    let (answer, answered) = mpsc::channel();
+    let joins = JoinsPool(pool.clone(), answer);
+    let job = pool.apply_async(move || {
+        let _joins = joins;
+        panic!("unwinds")
+    });
+    let ended: Result<(), JoinError> = job.unwrap().join();
+    assert!(matches!(ended, Err(JoinError::Panicked(_))));
+    assert!(!answered.recv().unwrap());
+    assert!(pool.join());
+}
+
+#[test]
+fn a_job_may_wait_for_another_on_the_only_worker() {
+    test::run(|| {
+        let pool = WorkerPool::new(1);
+        let (one, two, three) = (pool.clone(), pool.clone(), pool.clone());
+        let deeper = pool.clone();
+        assert_eq!(pool.apply(move || one.apply(move || deeper.apply(|| 1).unwrap() + 1).unwrap() + 1).unwrap(), 3);
+        assert_eq!(pool.apply(move || two.apply_async(|| 2).unwrap().join().unwrap()).unwrap(), 2);
+        let failing = pool.apply_async(move || three.apply(|| -> u8 { panic!("inner") }).unwrap()).unwrap();
+        let JoinError::Panicked(panic) = failing.join().unwrap_err() else { panic!("no panic") };
+        assert_eq!(panic.message(), "inner");
+        assert!(pool.join());
+    });
+}
+
+#[test]
+fn jobs_that_bring_more_than_the_queue_holds_do_it_themselves() {
+    test::run(|| {
+        let pool = WorkerPool::with_queue(2, 1);
+        let inner = pool.clone();
+        let sums = pool.map_chunked(
+            1,
+            move |number: u64| inner.map_chunked(1, move |more: u64| number * more, 0..10).into_iter().sum::<u64>(),
+            0..20,
+        );
+        assert_eq!(sums, (0..20).map(|number| number * 45).collect::<Vec<_>>());
+        let inner = pool.clone();
+        let done = pool.apply(move || {
+            let handles: Vec<_> = (0..10).map(|number| inner.apply_async(move || number).unwrap()).collect();
+            handles.into_iter().map(|handle| handle.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(done.unwrap(), (0..10).collect::<Vec<_>>());
+        assert!(pool.join());
+    });
+}
+
+/// What a job takes out of the queue and does itself makes room there.
+#[test]
+fn a_job_taken_out_of_the_queue_lets_the_next_one_in() {
+    test::run(|| {
+        let pool = WorkerPool::with_queue(1, 1);
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let inner = pool.clone();
+        let nested = pool
+            .apply_async(move || {
+                let queued = inner.apply_async(|| 1).unwrap();
+                begin.send(()).unwrap();
+                released.recv().unwrap();
+                queued.join().unwrap()
+            })
+            .unwrap();
+        begun.recv().unwrap();
+        let waiting = spawn({
+            let pool = pool.clone();
+            move || pool.apply(|| 2).unwrap()
+        });
+        yield_now();
+        release.send(()).unwrap();
+        assert_eq!((nested.join().unwrap(), waiting.join().unwrap()), (1, 2));
+        assert!(pool.join());
+    });
+}

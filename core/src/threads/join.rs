@@ -15,6 +15,7 @@ use crate::identity::CoroutineId;
 use crate::panics;
 use crate::scheduler;
 use crate::spawn::JoinError;
+use crate::threads::pool::Pool;
 use crate::threads::waiting::{WaitList, Waited, lock, wait, wake_all};
 
 struct Shared<T> {
@@ -64,7 +65,7 @@ pub(crate) fn promise<T>(waiting_for: &'static str) -> (Promise<T>, RemoteJoinHa
         canceller: None,
     };
     let shared = Arc::new(Shared { progress: Mutex::new(progress), cancelled: AtomicBool::new(false) });
-    (Promise { shared: shared.clone() }, RemoteJoinHandle { shared, waiting_for })
+    (Promise { shared: shared.clone() }, RemoteJoinHandle { shared, waiting_for, job: None })
 }
 
 /// The side that does the work.
@@ -156,12 +157,15 @@ impl<T> Shared<T> {
 pub struct RemoteJoinHandle<T> {
     shared: Arc<Shared<T>>,
     waiting_for: &'static str,
+    /// The pool that does the work, and the job's number in it, where a pool does it.
+    job: Option<(Weak<Pool>, u64)>,
 }
 
 impl<T> RemoteJoinHandle<T> {
     /// Waits for the end of the work and returns what it returned.
     ///
-    /// A coroutine parks; a thread without a runtime blocks.
+    /// A coroutine parks; a thread without a runtime blocks. A worker of a [`WorkerPool`](crate::WorkerPool) that
+    /// joins a job of its own pool which has not begun does it right here.
     ///
     /// # Errors
     ///
@@ -178,6 +182,11 @@ impl<T> RemoteJoinHandle<T> {
 
     /// [`join`](Self::join), for those who must do something else when they are cut off.
     pub(crate) fn wait(&self) -> Result<T, JoinError> {
+        if let Some((pool, number)) = &self.job
+            && let Some(pool) = pool.upgrade()
+        {
+            pool.do_if_worker(*number);
+        }
         let own = running();
         let joined = wait(
             &self.shared.progress,
@@ -190,6 +199,11 @@ impl<T> RemoteJoinHandle<T> {
             Waited::Ready(result) => result,
             Waited::TimedOut | Waited::Refused => Err(JoinError::Refused),
         }
+    }
+
+    /// Notes which job of a pool's does the work.
+    pub(super) fn set_job(&mut self, pool: &Arc<Pool>, number: u64) {
+        self.job = Some((Arc::downgrade(pool), number));
     }
 
     /// The end of the work, if it has come.

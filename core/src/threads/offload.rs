@@ -128,7 +128,7 @@ pub(crate) fn submit<T: Send + 'static>(
     waiting_for: &'static str,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<RemoteJoinHandle<T>, PoolError> {
-    let (promise, handle) = join::promise(waiting_for);
+    let (promise, mut handle) = join::promise(waiting_for);
     let counted = scheduler::with(|scheduler| scheduler.inbox.get().and_then(|inbox| inbox.count_work())).flatten();
     let job: Job = Box::new(move || {
         // Dropped last.
@@ -140,6 +140,7 @@ pub(crate) fn submit<T: Send + 'static>(
             .map_err(|payload| JoinError::Panicked(Panic::from_payload(payload)));
         drop(promise.keep(result));
     });
-    pool.submit(job)?;
+    let number = pool.submit(job)?;
+    handle.set_job(pool, number);
     Ok(handle)
 }

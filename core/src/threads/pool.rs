@@ -12,10 +12,14 @@
 //! - There is a thread for every queued job, or as many threads as there may be.
 //! - The queue never holds more than its limit.
 //! - A job that panics ends nobody but itself.
+//! - A thread of the pool never waits for what only the pool's threads could bring about: a job that is queued behind
+//!   its own it takes out of the queue and does itself, and one that finds no room it does at once.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::ptr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -44,7 +48,10 @@ pub(crate) struct Pool {
 
 struct State {
     bounds: Bounds,
-    jobs: VecDeque<Job>,
+    /// Sorted by number.
+    jobs: VecDeque<(u64, Job)>,
+    /// The number of the next job.
+    next_job: u64,
     threads: usize,
     idle: usize,
     is_closed: bool,
@@ -60,6 +67,23 @@ impl State {
         let waiting = self.room.take();
         waiting.chain(self.end.take()).collect()
     }
+}
+
+thread_local! {
+    /// The pool whose thread this is. It lives as long as the thread, so its address means no other.
+    static WORKS_FOR: Cell<*const Pool> = const { Cell::new(ptr::null()) };
+}
+
+/// What became of a job that was submitted.
+enum Submitted {
+    Queued {
+        number: u64,
+        needs_thread: bool,
+    },
+    /// There is no room, and the pool's own thread that brings it is to do it.
+    ForCaller {
+        number: u64,
+    },
 }
 
 /// Why a pool did not take a job.
@@ -99,6 +123,7 @@ impl Pool {
         let state = State {
             bounds,
             jobs: VecDeque::new(),
+            next_job: 0,
             threads: 0,
             idle: 0,
             is_closed: false,
@@ -120,10 +145,12 @@ impl Pool {
         before
     }
 
-    /// Queues a job, waiting while the queue is full.
+    /// Queues a job, waiting while the queue is full, and returns its number.
     ///
     /// Parks a coroutine, which unwinds when cancelled; blocks a thread without a runtime.
-    pub(crate) fn submit(self: &Arc<Pool>, job: Job) -> Result<(), PoolError> {
+    /// A thread of this pool does not wait, but does the job itself.
+    pub(crate) fn submit(self: &Arc<Pool>, job: Job) -> Result<u64, PoolError> {
+        let is_worker = self.is_worked_here();
         let mut job = Some(job);
         let submitted = wait(
             &self.state,
@@ -134,24 +161,53 @@ impl Pool {
                 if state.is_closed {
                     return Some(Err(PoolError::Closed));
                 }
-                if state.jobs.len() >= state.bounds.queue {
+                let is_full = state.jobs.len() >= state.bounds.queue;
+                if is_full && !is_worker {
                     return None;
                 }
-                state.jobs.extend(job.take());
+                let number = state.next_job;
+                state.next_job += 1;
+                if is_full {
+                    return Some(Ok(Submitted::ForCaller { number }));
+                }
+                state.jobs.extend(job.take().map(|job| (number, job)));
                 let needs_thread = state.jobs.len() > state.idle && state.threads < state.bounds.threads;
                 state.threads += usize::from(needs_thread);
-                Some(Ok(needs_thread))
+                Some(Ok(Submitted::Queued { number, needs_thread }))
             },
         );
         match submitted {
-            Waited::Ready(Ok(true)) => self.start_thread(),
-            Waited::Ready(Ok(false)) => {
+            Waited::Ready(Ok(Submitted::Queued { number, needs_thread: true })) => self.start_thread().map(|()| number),
+            Waited::Ready(Ok(Submitted::Queued { number, needs_thread: false })) => {
                 self.work.notify_one();
-                Ok(())
+                Ok(number)
+            }
+            Waited::Ready(Ok(Submitted::ForCaller { number })) => {
+                job.into_iter().for_each(panics::contain);
+                Ok(number)
             }
             Waited::Ready(Err(error)) => Err(error),
             Waited::TimedOut | Waited::Refused => Err(PoolError::Refused),
         }
+    }
+
+    /// Whether the running thread is one of this pool's.
+    pub(crate) fn is_worked_here(&self) -> bool {
+        ptr::eq(WORKS_FOR.get(), self)
+    }
+
+    /// Does a job that has not begun, if the running thread, which is about to wait for it, is one of this pool's.
+    pub(crate) fn do_if_worker(&self, number: u64) {
+        if !self.is_worked_here() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let place = state.jobs.binary_search_by_key(&number, |(number, _)| *number);
+        let Some((_, job)) = place.ok().and_then(|index| state.jobs.remove(index)) else { return };
+        let first = state.room.pop();
+        drop(state);
+        wake_or_next(&self.state, |state| &mut state.room, first);
+        panics::contain(job);
     }
 
     /// Starts a thread that has been counted already.
@@ -176,6 +232,7 @@ impl Pool {
 
     /// The life of a thread.
     fn work(&self) {
+        WORKS_FOR.set(self);
         while let Some(job) = self.next() {
             panics::contain(job);
         }
@@ -186,7 +243,7 @@ impl Pool {
         let mut state = lock(&self.state);
         loop {
             let is_surplus = state.threads > state.bounds.threads;
-            if !is_surplus && let Some(job) = state.jobs.pop_front() {
+            if !is_surplus && let Some((_, job)) = state.jobs.pop_front() {
                 let first = state.room.pop();
                 drop(state);
                 wake_or_next(&self.state, |state| &mut state.room, first);

@@ -9,6 +9,13 @@
 //!   close: no more jobs, and the end for every worker once the queue is empty
 //!   terminate: the queue is emptied first
 //! ```
+//!
+//! Jobs may bring jobs to their own pool and wait for them: a worker does not wait for a job that has not begun, but
+//! does it itself. What they cannot do is to wait for the pool's end, which theirs is a part of.
+//!
+//! # What is absent
+//!
+//! Seeing through others: a job that waits for a thread or a coroutine that waits for its pool waits for ever.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -79,6 +86,9 @@ impl WorkerPool {
 
     /// Has a worker run `f`, and waits for what it returns.
     ///
+    /// In a job of this same pool, `f` runs right here unless another worker has been quicker: so a job may wait for
+    /// another, be there but one worker.
+    ///
     /// # Cancellation
     ///
     /// Unwinds at once; `f` runs on if a worker has begun it, and its result is dropped.
@@ -102,6 +112,8 @@ impl WorkerPool {
 
     /// Has a worker run `f`, and returns the way to its result. Waits only while the queue is full.
     ///
+    /// In a job of this same pool it does not wait for room, but runs `f` right here if there is none.
+    ///
     /// # Cancellation
     ///
     /// Unwinds, and `f` is dropped.
@@ -118,7 +130,7 @@ impl WorkerPool {
 
     /// Has the workers run `f` on every item, and returns the results in the items' order.
     ///
-    /// Items are handed out in chunks, four for each worker.
+    /// Items are handed out in chunks, four for each worker. A job of this same pool takes part in the work.
     ///
     /// # Cancellation
     ///
@@ -203,9 +215,19 @@ impl WorkerPool {
     /// # Cancellation
     ///
     /// Unwinds.
+    ///
+    /// # Panics
+    ///
+    /// In a job of this same pool, which is then not closed: the job would wait for its own end. While it unwinds,
+    /// the pool is closed and the answer is false.
     pub fn join(&self) -> bool {
+        let waits_for_itself = self.owned.pool.is_worked_here();
+        assert!(
+            !waits_for_itself || std::thread::panicking(),
+            "join of a {self:?} by a job of its own, which would wait for its own end: join it from outside, or close it"
+        );
         self.close();
-        self.owned.pool.wait_ended()
+        !waits_for_itself && self.owned.pool.wait_ended()
     }
 
     /// How many threads run now.
