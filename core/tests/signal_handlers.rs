@@ -90,11 +90,16 @@ fn a_function_may_wait_and_is_not_called_meanwhile() {
             sleep(Duration::from_secs(3600));
             ends.set(ends.get() + 1);
         });
+        // Told after it, so what this one has heard of has come to both.
+        let heard = Seen::default();
+        let _witness = signal::on(SIGUSR1, note(&heard)).unwrap();
         raise(Signal::USR1);
-        look_until(|| begun.get() == 1);
+        look_until(|| begun.get() == 1 && heard.borrow().len() == 1);
         // The ones that come while it runs are one.
-        raise(Signal::USR1);
-        raise(Signal::USR1);
+        for count in 2..=3 {
+            raise(Signal::USR1);
+            look_until(|| heard.borrow().len() == count);
+        }
         (0..5).for_each(|_| yield_slice());
         assert_eq!((begun.get(), ended.get()), (1, 0));
         sleep(Duration::from_secs(3601));
@@ -108,14 +113,16 @@ fn a_function_may_wait_and_is_not_called_meanwhile() {
 fn a_dropped_registration_ends_its_coroutine_and_leaves_nothing() {
     alone("a_dropped_registration_ends_its_coroutine_and_leaves_nothing", || {
         let before = stats();
-        let seen = Seen::default();
+        let (seen, heard) = (Seen::default(), Seen::default());
         // One that is left, so that the signal does not end the process.
-        let _other = signal::on(SIGUSR1, |_| ()).unwrap();
+        let _other = signal::on(SIGUSR1, note(&heard)).unwrap();
         let registration = signal::on(SIGUSR1, note(&seen)).unwrap();
         yield_slice();
         assert_eq!(stats().registrations, before.registrations + 2);
         drop(registration);
         raise(Signal::USR1);
+        // It may be another thread that takes it, and later.
+        look_until(|| !heard.borrow().is_empty());
         (0..5).for_each(|_| yield_slice());
         assert_eq!((stats().registrations, coroutines().len()), (before.registrations + 1, 2));
         assert!(seen.borrow().is_empty());
