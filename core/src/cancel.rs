@@ -282,9 +282,12 @@ impl TimeLimit {
         true
     }
 
-    /// Lets the work take as long as it needs.
+    /// Calls off the limit, not the work, which may then take as long as it needs.
     ///
+    /// To end the work, cancel its coroutine: [`Coroutine::cancel`](crate::Coroutine::cancel).
     /// Answers whether that was in time, as [`change`](Self::change) does.
+    #[doc(alias = "lift")]
+    #[doc(alias = "disarm")]
     pub fn cancel(&self) -> bool {
         if self.frame.cancelled.get() || !self.frame.is_open() {
             return false;

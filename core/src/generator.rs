@@ -106,6 +106,7 @@ fn wake(side: &Cell<Option<Unparker>>) {
 }
 
 /// Waits until the other side wakes this one.
+#[track_caller]
 fn wait_on(side: &Cell<Option<Unparker>>, reason: Reason) -> Unparked {
     let withdraw = || {
         side.set(None);
@@ -180,8 +181,7 @@ impl<T, S> Generator<T, S> {
     ///
     /// After a `resume` that was cut off, the item that it asked for is still owed: then `value` is dropped, and this
     /// waits for that item. [`is_owed`](Self::is_owed) says beforehand.
-    /// `None` as well when the body was cancelled, as the runtime does in the end,
-    /// and when the caller unwinds and so cannot wait.
+    /// `None` as well when the body was cancelled, as the runtime does in the end.
     ///
     /// # Cancellation
     ///
@@ -190,12 +190,17 @@ impl<T, S> Generator<T, S> {
     /// # Panics
     ///
     /// With the panic of the body, once. Outside a coroutine, unless the body is over.
+    ///
+    /// # Aborts
+    ///
+    /// When the caller unwinds, and so cannot wait for an item that is not there yet.
+    #[track_caller]
     pub fn resume(&mut self, value: S) -> Option<T> {
-        if thread::panicking() {
-            return None;
-        }
         if matches!(self.body, Body::Over) {
             return None;
+        }
+        if thread::panicking() {
+            return self.resume_unwinding();
         }
         if !self.shared.owed.get() {
             self.ask(value);
@@ -212,6 +217,20 @@ impl<T, S> Generator<T, S> {
             // However it was ended, what it waited for is looked at.
             let _ = wait_on(&self.shared.consumer, FOR_AN_ITEM);
         }
+    }
+
+    /// Gives a coroutine that unwinds what is there, and does not pretend that there is nothing when it cannot know.
+    fn resume_unwinding(&mut self) -> Option<T> {
+        if let Some(item) = self.shared.item.take() {
+            self.shared.owed.set(false);
+            return Some(item);
+        }
+        if self.shared.ended.get() {
+            return None;
+        }
+        panics::abort(&format!(
+            "{self:?}: resumed by a coroutine that unwinds, when it could not wait for the next item"
+        ))
     }
 
     /// Whether a [`resume`](Self::resume) was cut off and its item is still to be taken.

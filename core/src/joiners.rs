@@ -16,6 +16,7 @@ pub(crate) struct Joiners {
 impl Joiners {
     /// Waits until the end, or until `deadline`.
     #[inline]
+    #[track_caller]
     pub(crate) fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
         if self.is_awaited() {
             return self.others.get_or_init(Box::default).wait_until(reason, deadline);

@@ -183,7 +183,7 @@ impl std::error::Error for UnparkError {}
 ///
 /// # Panics
 ///
-/// Outside a coroutine, and inside the `arm` of another wait.
+/// Outside a coroutine, naming the call and its place, and inside the `arm` of another wait.
 ///
 /// # Examples
 ///
@@ -215,7 +215,21 @@ impl std::error::Error for UnparkError {}
 /// ```
 // Without a return between the switch and the caller's code, which the processor would predict wrongly.
 #[inline(always)]
+#[track_caller]
 pub fn park(
+    reason: Reason,
+    deadline: Option<Instant>,
+    arm: impl FnOnce(Unparker),
+    withdraw: impl FnMut() -> Withdrawal,
+) -> Unparked {
+    park_for("park", reason, deadline, arm, withdraw)
+}
+
+/// Parks as [`park`] does, for what the user has `called`, which a panic outside a coroutine names (SCH-8).
+#[inline(always)]
+#[track_caller]
+pub(crate) fn park_for(
+    called: &str,
     reason: Reason,
     deadline: Option<Instant>,
     arm: impl FnOnce(Unparker),
@@ -225,7 +239,7 @@ pub fn park(
         let record = scheduler.current.borrow().clone()?;
         Some((record, deadline.map(|at| scheduler.clock.to_nanos(at))))
     });
-    let Some((record, deadline)) = current.flatten() else { not_in_coroutine() };
+    let Some((record, deadline)) = current.flatten() else { not_in_coroutine(called, reason) };
     if thread::panicking() {
         return Unparked::Refused;
     }
@@ -239,8 +253,8 @@ pub fn park(
 
 #[cold]
 #[track_caller]
-fn not_in_coroutine() -> ! {
-    panic!("park: {}", scheduler::NotInRuntime)
+fn not_in_coroutine(called: &str, reason: Reason) -> ! {
+    panic!("{called}, which must wait for {reason}: {}", scheduler::NotInRuntime)
 }
 
 /// Whether cancellation ends a wait.

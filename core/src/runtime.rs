@@ -277,6 +277,9 @@ impl Runtime {
         let exit = exit_of(&scheduler, main);
         drop(installed);
         driven.and(ended)?;
+        if let Exit::Cancelled = exit {
+            print_stderr("the run has ended because its main coroutine was cancelled");
+        }
         Ok((exit, Leftovers::of(&scheduler)))
     }
 
@@ -366,7 +369,7 @@ fn exit_of<T: 'static>(scheduler: &Scheduler, main: JoinHandle<T>) -> Exit<T> {
         }
         (_, Some(requested)) => requested,
         (Ok(value), None) => Exit::Returned(value),
-        (Err(_), None) => Exit::Requested(0),
+        (Err(_), None) => Exit::Cancelled,
     }
 }
 
@@ -410,6 +413,8 @@ pub enum Exit<T> {
     Requested(u8),
     /// `main` panicked; it has been reported.
     Panicked(Panic),
+    /// `main` was cancelled, though nobody had asked for the run to end; a line on stderr says so.
+    Cancelled,
 }
 
 impl<T: Termination> Termination for Exit<T> {
@@ -419,6 +424,7 @@ impl<T: Termination> Termination for Exit<T> {
             Exit::Requested(code) => ExitCode::from(code),
             // What std exits with when the main thread panics.
             Exit::Panicked(_) => ExitCode::from(101),
+            Exit::Cancelled => ExitCode::FAILURE,
         }
     }
 }

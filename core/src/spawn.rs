@@ -146,7 +146,7 @@ impl Builder {
     {
         let work = Work { closure: Cell::new(Some(f)), result: Cell::new(None) };
         let record = self.make(work, spawned_at)?;
-        Ok(Unstarted { handle: JoinHandle { record } })
+        Ok(Unstarted { handle: JoinHandle { record, taken: Cell::new(false) } })
     }
 
     /// Makes the record of a coroutine, with a stack promised to it.
@@ -312,15 +312,22 @@ pub(crate) fn drop_quietly<T>(record: &Rc<Record>, value: T) {
 /// Dropping it detaches the coroutine, which runs on; a panic of it is then reported to the panic notifier.
 pub struct JoinHandle<T> {
     record: Rc<Record<dyn Joinable<T>>>,
+    /// A select has given the result out.
+    taken: Cell<bool>,
 }
 
 impl<T> JoinHandle<T> {
     /// Waits for the coroutine to end and returns what it returned.
     ///
+    /// Coroutines that wait for each other in a circle wait until one of them is cancelled: only who joins itself is
+    /// refused. So a child must not wait for the end of the coroutine whose scope waits for the child.
+    ///
     /// # Errors
     ///
     /// [`JoinError::Panicked`] when it panicked, [`JoinError::Cancelled`] when it was cancelled,
-    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself or was left behind by a runtime that is over,
+    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself,
+    /// [`JoinError::LeftBehind`] when its runtime is over and it never ended,
+    /// [`JoinError::Taken`] when a select has given its result out,
     /// [`JoinError::Refused`] when the caller unwinds and so cannot wait.
     ///
     /// # Cancellation
@@ -330,10 +337,16 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Outside a coroutine, unless the coroutine has ended.
+    #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        let record = self.erased();
-        wait_finished(&record)?;
+        wait_finished(&self.erased(), "JoinHandle::join")?;
+        self.take_result()
+    }
+
+    /// The result of a coroutine that has ended.
+    fn take_result(&self) -> Result<T, JoinError> {
         match self.record.body.take_result() {
+            _ if self.taken.replace(true) => Err(JoinError::Taken),
             Some(Ok(value)) => Ok(value),
             Some(Err(panic)) => Err(JoinError::Panicked(panic)),
             None => Err(JoinError::Cancelled),
@@ -387,13 +400,17 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 #[inline]
-fn wait_finished(record: &Rc<Record>) -> Result<(), JoinError> {
+#[track_caller]
+fn wait_finished(record: &Rc<Record>, called: &str) -> Result<(), JoinError> {
     if record.state.get() == State::Done {
         return Ok(());
     }
-    let scheduler = scheduler::expect_coroutine("join");
-    if scheduler.id != record.runtime || Rc::ptr_eq(&scheduler.current_record(), record) {
-        return Err(JoinError::WouldDeadlock);
+    let scheduler = scheduler::expect_coroutine(called);
+    if scheduler.id != record.runtime {
+        return Err(JoinError::LeftBehind { coroutine: record.describe() });
+    }
+    if Rc::ptr_eq(&scheduler.current_record(), record) {
+        return Err(JoinError::WouldDeadlock { coroutine: record.describe() });
     }
     drop(scheduler);
     match record.joiners.wait_until(Reason::Joining(record.id()), None) {
@@ -410,8 +427,18 @@ pub enum JoinError {
     Cancelled,
     /// The coroutine panicked.
     Panicked(Panic),
-    /// It would never end: the coroutine tried to join itself, or one that its runtime left behind.
-    WouldDeadlock,
+    /// The coroutine tried to join itself, which would never end.
+    WouldDeadlock {
+        /// Its number, and its name if it has one.
+        coroutine: String,
+    },
+    /// The coroutine belongs to another runtime, which is over: it will never end.
+    LeftBehind {
+        /// Its number, and its name if it has one.
+        coroutine: String,
+    },
+    /// The coroutine has ended, and a select has given its result out already.
+    Taken,
     /// The caller unwinds, and so cannot wait.
     Refused,
 }
@@ -421,7 +448,13 @@ impl fmt::Display for JoinError {
         match self {
             JoinError::Cancelled => f.write_str("the coroutine was cancelled"),
             JoinError::Panicked(panic) => write!(f, "the coroutine panicked: {panic}"),
-            JoinError::WouldDeadlock => f.write_str("the join would never end"),
+            JoinError::WouldDeadlock { coroutine } => {
+                write!(f, "coroutine {coroutine} joins itself, which would never end")
+            }
+            JoinError::LeftBehind { coroutine } => {
+                write!(f, "coroutine {coroutine} belongs to a runtime that does not run here, and would never end")
+            }
+            JoinError::Taken => f.write_str("the coroutine has ended, and its result was taken before"),
             JoinError::Refused => f.write_str("a coroutine that unwinds cannot wait for another"),
         }
     }
@@ -463,9 +496,12 @@ impl Coroutine {
 
     /// Waits for its end; any number of coroutines may (THR-7).
     ///
+    /// Coroutines that wait for each other in a circle, such as a child of a scope and the scope's owner, are not found
+    /// out: see [`JoinHandle::join`].
+    ///
     /// # Errors
     ///
-    /// [`JoinError::WouldDeadlock`] and [`JoinError::Refused`], as for [`JoinHandle::join`].
+    /// [`JoinError::WouldDeadlock`], [`JoinError::LeftBehind`] and [`JoinError::Refused`], as for [`JoinHandle::join`].
     ///
     /// # Cancellation
     ///
@@ -474,8 +510,9 @@ impl Coroutine {
     /// # Panics
     ///
     /// Outside a coroutine, unless it has ended.
+    #[track_caller]
     pub fn wait_finished(&self) -> Result<(), JoinError> {
-        wait_finished(&self.record)
+        wait_finished(&self.record, "Coroutine::wait_finished")
     }
 }
 

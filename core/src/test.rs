@@ -121,6 +121,7 @@ impl Test {
         let value = match exit {
             Exit::Returned(value) => value,
             Exit::Requested(code) => panic!("the test's body was ended by set_exit({code})"),
+            Exit::Cancelled => panic!("the test's body was cancelled"),
             Exit::Panicked(panic) => panic::resume_unwind(panic.into_payload()),
         };
         self.judge(&leftovers);

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 
 /// A queue in which coroutines wait to be woken.
 ///
@@ -62,8 +62,9 @@ impl WaitQueue {
     /// # Panics
     ///
     /// Outside a coroutine.
+    #[track_caller]
     pub fn wait(&self, reason: Reason) -> bool {
-        self.wait_until(reason, None) == Unparked::Woken
+        self.wait_for("WaitQueue::wait", reason, None) == Unparked::Woken
     }
 
     /// Waits until woken or until `deadline`.
@@ -77,9 +78,18 @@ impl WaitQueue {
     /// Outside a coroutine.
     // Without a return between the switch and the caller, which the processor would predict wrongly.
     #[inline(always)]
+    #[track_caller]
     pub fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
+        self.wait_for("WaitQueue::wait_until", reason, deadline)
+    }
+
+    /// Waits as [`wait_until`](Self::wait_until) does, for what the user has `called`.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn wait_for(&self, called: &str, reason: Reason, deadline: Option<Instant>) -> Unparked {
         let ticket = Cell::new(0);
-        park(
+        park_for(
+            called,
             reason,
             deadline,
             |unparker| ticket.set(self.enter(unparker)),

@@ -5,6 +5,7 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self};
+use std::process::{ExitCode, Termination};
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -441,12 +442,13 @@ fn a_caught_panic_and_a_caught_cancellation_are_told_apart() {
     });
 }
 
-/// A runtime is over when `main` has ended, however the rest was cancelled.
+/// A runtime is over when `main` has ended, and a program whose work was cut off has not succeeded.
 #[test]
 fn main_may_be_cancelled_like_any_other() {
     let exit = Runtime::new().signals(false).run(|| {
         current().cancel();
         sleep(HOUR);
     });
-    assert!(matches!(exit, Ok(grapeshot_core::Exit::Requested(0))), "{exit:?}");
+    assert!(matches!(exit, Ok(grapeshot_core::Exit::Cancelled)), "{exit:?}");
+    assert_eq!(exit.unwrap().report(), ExitCode::FAILURE);
 }

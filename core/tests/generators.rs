@@ -1,6 +1,8 @@
 //! Generators: iterators written as loops, over the same coroutines (BEA-20).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are parts of tests")]
 
+mod support;
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -290,25 +292,53 @@ fn a_generator_that_nobody_holds_on_to_ends_with_the_run() {
     });
 }
 
+/// It could not wait for the item, and an answer of `None` would say that there is none.
 #[test]
-fn a_destructor_that_asks_while_its_coroutine_unwinds_gets_none() {
-    struct Asks(Generator<u32>, Rc<Cell<Option<Option<u32>>>>);
+fn a_destructor_that_asks_while_its_coroutine_unwinds_aborts_and_names_the_generator() {
+    struct Asks(Generator<u32>);
     impl Drop for Asks {
         fn drop(&mut self) {
-            self.1.set(Some(self.0.next()));
+            self.0.next();
+        }
+    }
+    if support::in_child() {
+        test::run(|| {
+            let unwound = spawn(|| {
+                let _asks = Asks(numbers());
+                sleep(SECOND * 10);
+            });
+            yield_now();
+            unwound.cancel();
+            drop(unwound.join());
+        });
+        return;
+    }
+    let ended = support::run_alone("a_destructor_that_asks_while_its_coroutine_unwinds_aborts_and_names_the_generator");
+    assert_eq!(ended.signal(), Some(6), "{ended:?}");
+    assert!(ended.stderr.contains("Generator("), "{ended:?}");
+    assert!(ended.stderr.contains("resumed by a coroutine that unwinds"), "{ended:?}");
+}
+
+#[test]
+fn a_destructor_that_asks_a_generator_whose_body_is_over_gets_none() {
+    struct Asks(Generator<u32>, Rc<Cell<bool>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.1.set(self.0.next().is_none());
         }
     }
     test::run(|| {
-        let answer = Rc::new(Cell::new(None));
-        let asks = Asks(numbers(), answer.clone());
+        let was_none = Rc::new(Cell::new(false));
+        let mut asks = Asks(Generator::new(|yielder| yielder.yield_item(1)), was_none.clone());
         let unwound = spawn(move || {
-            let _asks = asks;
+            assert_eq!((asks.0.next(), asks.0.next()), (Some(1), None));
             sleep(SECOND * 10);
         });
         yield_now();
+        sleep(SECOND);
         unwound.cancel();
         assert!(unwound.join().is_err());
-        assert_eq!(answer.get(), Some(None));
+        assert!(was_none.get());
     });
 }
 

@@ -299,7 +299,10 @@ fn what_needs_a_coroutine_says_so_by_name_outside_one() {
     let queue = WaitQueue::new();
     let reason = "not inside a coroutine: is the code running under grapeshot::run?";
     assert_eq!(refusal(|| spawn(|| ())), format!("spawn: {reason}"));
-    assert_eq!(refusal(|| queue.wait(grapeshot_core::Reason::Sleeping)), format!("park: {reason}"));
+    assert_eq!(
+        refusal(|| queue.wait(grapeshot_core::Reason::Sleeping)),
+        format!("WaitQueue::wait, which must wait for the end of a sleep: {reason}")
+    );
     assert_eq!(refusal(|| grapeshot_core::current()), format!("current: {reason}"));
     assert_eq!(refusal(|| shield(None, || ())), format!("shield: {reason}"));
     assert_eq!(refusal(|| grapeshot_core::scope(|_| ())), format!("scope: {reason}"));

@@ -124,8 +124,9 @@ impl<T> Sender<T> {
     ///
     /// Outside a coroutine, if it must wait.
     #[inline]
+    #[track_caller]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        self.channel.send(item, None).map_err(|error| match error {
+        self.channel.send("Sender::send", item, None).map_err(|error| match error {
             SendTimeoutError::Timeout(_) => unreachable!("a send without a limit has timed out"),
             SendTimeoutError::Disconnected(item) => SendError::Disconnected(item),
             SendTimeoutError::Full(item) => SendError::Full(item),
@@ -158,8 +159,9 @@ impl<T> Sender<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it must wait.
+    #[track_caller]
     pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        self.channel.send(item, Some(timeout))
+        self.channel.send("Sender::send_timeout", item, Some(timeout))
     }
 
     /// How many senders the channel has.
@@ -190,8 +192,9 @@ impl<T> Receiver<T> {
     ///
     /// Outside a coroutine, if it must wait.
     #[inline]
+    #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.channel.recv(None).map_err(|error| match error {
+        self.channel.recv("Receiver::recv", None).map_err(|error| match error {
             Unreceived::Timeout => unreachable!("a receive without a limit has timed out"),
             Unreceived::Disconnected => RecvError::Disconnected,
             Unreceived::Refused => RecvError::Refused,
@@ -221,8 +224,9 @@ impl<T> Receiver<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it must wait.
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.channel.recv(Some(timeout)).map_err(|error| match error {
+        self.channel.recv("Receiver::recv_timeout", Some(timeout)).map_err(|error| match error {
             Unreceived::Timeout => RecvTimeoutError::Timeout,
             Unreceived::Disconnected => RecvTimeoutError::Disconnected,
             Unreceived::Refused => RecvTimeoutError::Refused,
@@ -329,6 +333,7 @@ pub struct Iter<'a, T> {
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
@@ -357,6 +362,7 @@ pub struct IntoIter<T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }

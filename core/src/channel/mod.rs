@@ -8,14 +8,13 @@
 //!   oneshot::Sender ──────── one item ──────────────► oneshot::Receiver
 //! ```
 //!
-//! Beside these: [`broadcast()`], where every receiver sees every message, and [`watch()`], where it sees the latest value;
-//! [`Fifo`] and [`Deque`], queues that are shared whole and never closed.
-//!
-//! Beside them: [`broadcast()`], where every receiver gets every message; [`watch()`], which keeps the latest value;
-//! and the queues [`Fifo`] and [`Deque`], which have one end for all.
+//! Beside these: [`broadcast()`], where every receiver gets every message; [`watch()`], which keeps the latest value;
+//! and the queues [`Fifo`] and [`Deque`], which have one end for all and are never closed.
 //! [`select!`](crate::select!) waits for several channels at once.
 //!
 //! Names and results are those of `std::sync::mpsc` where that has them; here receivers can be cloned too.
+//! A capacity of zero makes [`bounded`] a rendezvous; [`bounded_with`], [`broadcast()`] and
+//! [`thread_channel`](crate::thread_channel) panic at it, since they have nothing to hand an item over with.
 //! A channel stays on its thread: no atomics, and items need not be `Send`.
 //!
 //! # Invariants

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use super::error::{RecvError, TryRecvError};
 use super::queue::checkpoint;
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 
 const RECEIVING: Reason = Reason::Other("the item of a oneshot channel");
 const CLOSING: Reason = Reason::Other("the receiver of a oneshot channel to go");
@@ -110,6 +110,7 @@ impl<T> Sender<T> {
     /// # Panics
     ///
     /// Outside a coroutine, unless the receiver is gone.
+    #[track_caller]
     pub fn closed(&mut self) {
         checkpoint();
         if self.is_closed() {
@@ -120,7 +121,13 @@ impl<T> Sender<T> {
             Withdrawal::Withdrawn
         };
         // Refused or woken, there is no more to be waited for.
-        let _ = park(CLOSING, None, |unparker| self.shared.closing.set(Some(unparker)), withdraw);
+        let _ = park_for(
+            "oneshot::Sender::closed",
+            CLOSING,
+            None,
+            |unparker| self.shared.closing.set(Some(unparker)),
+            withdraw,
+        );
     }
 }
 
@@ -159,6 +166,7 @@ impl<T> Receiver<T> {
     /// Outside a coroutine, if it must wait.
     // As in `park`: a return after the switch would be predicted wrongly.
     #[inline(always)]
+    #[track_caller]
     pub fn recv(mut self) -> Result<T, RecvError> {
         checkpoint();
         match self.try_recv() {
@@ -171,7 +179,13 @@ impl<T> Receiver<T> {
             drop(shared.receiving.take());
             Withdrawal::Withdrawn
         };
-        match park(RECEIVING, None, |unparker| shared.receiving.set(Some(Waiting::ToTheEnd(unparker))), withdraw) {
+        match park_for(
+            "oneshot::Receiver::recv",
+            RECEIVING,
+            None,
+            |unparker| shared.receiving.set(Some(Waiting::ToTheEnd(unparker))),
+            withdraw,
+        ) {
             Unparked::Refused => Err(RecvError::Refused),
             Unparked::Woken | Unparked::TimedOut => shared.item.take().ok_or(RecvError::Disconnected),
         }

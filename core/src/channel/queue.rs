@@ -168,7 +168,8 @@ impl<T> Channel<T> {
 
     /// Sends, and waits where the channel was made to.
     #[inline]
-    pub(super) fn send(&self, mut item: T, limit: Option<Duration>) -> Result<(), SendTimeoutError<T>> {
+    #[track_caller]
+    pub(super) fn send(&self, called: &str, mut item: T, limit: Option<Duration>) -> Result<(), SendTimeoutError<T>> {
         checkpoint();
         let mut deadline = None;
         loop {
@@ -183,9 +184,9 @@ impl<T> Channel<T> {
             };
             set_deadline(&mut deadline, limit);
             if let Some(meeting) = &self.meeting {
-                return meeting.offer(item, deadline);
+                return meeting.offer(called, item, deadline);
             }
-            match self.sending.wait_until(SENDING, deadline) {
+            match self.sending.wait_for(called, SENDING, deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(SendTimeoutError::Timeout(item)),
                 Unparked::Refused => return Err(SendTimeoutError::Refused(item)),
@@ -196,7 +197,8 @@ impl<T> Channel<T> {
     /// Receives, and waits while there is nothing.
     // As in `park`: a return after the switch would be predicted wrongly.
     #[inline(always)]
-    pub(super) fn recv(&self, limit: Option<Duration>) -> Result<T, Unreceived> {
+    #[track_caller]
+    pub(super) fn recv(&self, called: &str, limit: Option<Duration>) -> Result<T, Unreceived> {
         checkpoint();
         let mut deadline = None;
         loop {
@@ -210,9 +212,9 @@ impl<T> Channel<T> {
             }
             set_deadline(&mut deadline, limit);
             if let Some(meeting) = &self.meeting {
-                return meeting.request(deadline);
+                return meeting.request(called, deadline);
             }
-            match self.receiving.wait_until(RECEIVING, deadline) {
+            match self.receiving.wait_for(called, RECEIVING, deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(Unreceived::Timeout),
                 Unparked::Refused => return Err(Unreceived::Refused),

@@ -23,7 +23,7 @@ use std::time::Instant;
 use super::error::SendTimeoutError;
 use super::queue::{RECEIVING, Unreceived};
 use crate::cancel::shield;
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 use crate::scheduler::in_coroutine;
 use crate::yielding::yield_now;
 
@@ -132,7 +132,8 @@ impl<T> Meeting<T> {
     }
 
     /// Waits until a receiver takes the item.
-    pub(super) fn offer(&self, item: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+    #[track_caller]
+    pub(super) fn offer(&self, called: &str, item: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
         let ticket = Cell::new(0);
         let item = Cell::new(Some(item));
         let arm = |unparker| {
@@ -144,7 +145,7 @@ impl<T> Meeting<T> {
             item.set(self.leave_offer(ticket.get()));
             Withdrawal::Withdrawn
         };
-        let unparked = park(OFFERING, deadline, arm, withdraw);
+        let unparked = park_for(called, OFFERING, deadline, arm, withdraw);
         if unparked == Unparked::Woken {
             item.set(self.leave_offer(ticket.get()));
         }
@@ -157,13 +158,14 @@ impl<T> Meeting<T> {
     }
 
     /// Waits until a sender hands an item over.
-    pub(super) fn request(&self, deadline: Option<Instant>) -> Result<T, Unreceived> {
+    #[track_caller]
+    pub(super) fn request(&self, called: &str, deadline: Option<Instant>) -> Result<T, Unreceived> {
         let ticket = Cell::new(0);
         let withdraw = || {
             self.leave_request(ticket.get());
             Withdrawal::Withdrawn
         };
-        match park(RECEIVING, deadline, |unparker| ticket.set(self.enter_request(unparker)), withdraw) {
+        match park_for(called, RECEIVING, deadline, |unparker| ticket.set(self.enter_request(unparker)), withdraw) {
             Unparked::Woken => self.take_handed(ticket.get()).ok_or(Unreceived::Disconnected),
             Unparked::TimedOut => Err(Unreceived::Timeout),
             Unparked::Refused => Err(Unreceived::Refused),

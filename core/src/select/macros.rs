@@ -16,6 +16,8 @@
 /// a `source.ready(direction, name)`, a [`WaitQueue`](crate::WaitQueue), or any other
 /// [`IntoArm`](crate::select::IntoArm). What can be waited for again is borrowed, not consumed.
 /// The pattern must match whatever the event gives.
+/// The event is borrowed for as long as the select lasts, so one that was just made is bound to a name first:
+/// `let child = spawn(f); select! { ended = &child => … }`, not `ended = &spawn(f)`.
 ///
 /// Which of several arms that are ready is taken is a matter of chance, by the runtime's generator, unless `biased`.
 /// The other arms have not happened: nothing is received, sent or joined by them.

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use crate::channel::checkpoint;
 use crate::panics;
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 use crate::scheduler;
 
 pub use self::channels::{OnceReceiving, Receiving, Sending};
@@ -216,6 +216,7 @@ impl<A: Arm> Arm for Option<A> {
 ///     assert_eq!((chosen, arms.swap_remove(chosen).into_output()), (1, Ok("here")));
 /// });
 /// ```
+#[track_caller]
 pub fn select_any(arms: &mut [&mut dyn Selectable]) -> usize {
     // Cheap and fair enough: every arm is as likely as any other to be looked at first.
     let start = if arms.len() > 1 { (u128::from(scheduler::random_u64()) * arms.len() as u128) >> 64 } else { 0 };
@@ -231,6 +232,7 @@ pub fn select_any(arms: &mut [&mut dyn Selectable]) -> usize {
 /// # Panics
 ///
 /// As [`select_any`].
+#[track_caller]
 pub fn select_in_order(arms: &mut [&mut dyn Selectable]) -> usize {
     select_from(arms, 0)
 }
@@ -248,6 +250,7 @@ fn try_from(arms: &mut [&mut dyn Selectable], start: usize) -> Option<usize> {
     before.iter_mut().position(|arm| arm.try_complete())
 }
 
+#[track_caller]
 fn select_from(arms: &mut [&mut dyn Selectable], start: usize) -> usize {
     assert!(!arms.is_empty(), "select: there are no arms, so it would wait for ever");
     assert!(arms.len() <= 1 << 16, "select: {} arms are more than 65536", arms.len());
@@ -281,6 +284,7 @@ enum Ended {
     Refused,
 }
 
+#[track_caller]
 fn wait(arms: &mut [&mut dyn Selectable]) -> Ended {
     let deadline = arms.iter().filter_map(|arm| arm.deadline()).min();
     // Both hooks need the arms; they never run at once.
@@ -294,7 +298,7 @@ fn wait(arms: &mut [&mut dyn Selectable]) -> Ended {
         hooked.borrow_mut().iter_mut().for_each(|arm| arm.disarm());
         Withdrawal::Withdrawn
     };
-    match park(Reason::Other("one of several events"), deadline, arm, withdraw) {
+    match park_for("select", Reason::Other("one of several events"), deadline, arm, withdraw) {
         Unparked::TimedOut => Ended::TimedOut,
         Unparked::Refused => Ended::Refused,
         Unparked::Woken => {

@@ -53,7 +53,7 @@ impl Arm for Ending<'_> {
 /// The arm of a [`JoinHandle`]: completes with the coroutine's result, as [`JoinHandle::join`] gives it.
 ///
 /// The handle is borrowed, so that it can be waited for again when another arm was selected.
-/// Once selected its result is gone: joining after that gives [`JoinError::Cancelled`].
+/// Once selected its result is gone: joining after that gives [`JoinError::Taken`].
 #[must_use = "an arm does nothing until it is selected"]
 pub struct Joining<'a, T> {
     handle: &'a JoinHandle<T>,
@@ -94,11 +94,7 @@ impl<T> Arm for Joining<'_, T> {
 
     fn into_output(self) -> Result<T, JoinError> {
         self.output.unwrap_or_else(|| not_selected())?;
-        match self.handle.record.body.take_result() {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(panic)) => Err(JoinError::Panicked(panic)),
-            None => Err(JoinError::Cancelled),
-        }
+        self.handle.take_result()
     }
 }
 
@@ -107,9 +103,13 @@ fn try_finished<B: ?Sized>(record: &Record<B>) -> Option<Result<(), JoinError>> 
     if record.state.get() == State::Done {
         return Some(Ok(()));
     }
-    let waits_in_vain = scheduler::with(|scheduler| {
+    let describe = || record.identity.to_string();
+    let in_vain = scheduler::with(|scheduler| {
+        if scheduler.id != record.runtime {
+            return Some(JoinError::LeftBehind { coroutine: describe() });
+        }
         let itself = scheduler.current.borrow().as_ref().is_some_and(|current| current.id() == record.id());
-        scheduler.id != record.runtime || itself
+        itself.then(|| JoinError::WouldDeadlock { coroutine: describe() })
     });
-    (waits_in_vain == Some(true)).then_some(Err(JoinError::WouldDeadlock))
+    in_vain.flatten().map(Err)
 }

@@ -49,12 +49,15 @@ impl Barrier {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         // Those who have been cancelled and have not left yet are in line, and have not come.
         let is_last = self.line.len() + 1 >= self.size && self.line.count_waiting() + 1 >= self.size;
         if is_last {
             self.line.wake_all(|_| {});
-        } else if let Err(refused) = self.line.wait((), Reason::Other("the others at a barrier"), None, || {}) {
+        } else if let Err(refused) =
+            self.line.wait("Barrier::wait", (), Reason::Other("the others at a barrier"), None, || {})
+        {
             abort_refused("Barrier::wait", refused);
         }
         BarrierWaitResult { is_leader: is_last }

@@ -66,6 +66,8 @@ pub struct KeyedLocks<K> {
 
 struct Table<K> {
     keys: RefCell<HashMap<K, Entry>>,
+    /// How many calls of `lock` wait for a key.
+    waiting: Cell<usize>,
 }
 
 /// A key that somebody holds.
@@ -88,7 +90,7 @@ where
 {
     /// Makes locks of which nobody holds any.
     pub fn new() -> KeyedLocks<K> {
-        let table = Table { keys: RefCell::new(HashMap::new()) };
+        let table = Table { keys: RefCell::new(HashMap::new()), waiting: Cell::new(0) };
         KeyedLocks { gate: RawRwLock::new(Recursion::Allowed), table: Rc::new(table), scanner: Cell::new(None) }
     }
 
@@ -110,6 +112,7 @@ where
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn lock(&self, key: K) -> Result<KeyGuard<'_, K>, DeadlockError> {
         let passed = match self.gate.read("KeyedLocks::lock", None) {
             Ok(passed) => passed,
@@ -122,12 +125,12 @@ where
         if held_by == current && current.id().is_some() {
             return Err(DeadlockError::of_one(current, format!("{key:?}")));
         }
-        self.watch();
+        let _watched = self.watch();
         let wait = Rc::new(Wait { waiter: current, verdict: Cell::new(None) });
         let Some(line) = self.table.line_of(&key) else {
             unreachable!("nobody has run since the key was seen to be held");
         };
-        if let Err(refused) = line.wait(wait.clone(), Reason::Other("a keyed lock"), None, || {}) {
+        if let Err(refused) = line.wait("KeyedLocks::lock", wait.clone(), Reason::Other("a keyed lock"), None, || {}) {
             abort_refused("KeyedLocks::lock", refused);
         }
         match wait.verdict.take() {
@@ -166,6 +169,7 @@ where
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn lock_all(&self) -> Result<AllKeysGuard<'_>, DeadlockError> {
         let current = Holder::current();
         if self.gate.only_reads(current) {
@@ -183,7 +187,8 @@ where
     }
 
     /// Has those who wait looked at every now and then, as long as there are any.
-    fn watch(&self) {
+    fn watch(&self) -> Watched<'_, K> {
+        self.table.waiting.update(|count| count + 1);
         let scanner = self.scanner.take().filter(|scanner| !scanner.is_finished());
         let scanner = scanner.or_else(|| {
             let table = Rc::downgrade(&self.table);
@@ -192,6 +197,22 @@ where
             spawned.ok().map(|handle| handle.coroutine())
         });
         self.scanner.set(scanner);
+        Watched(self)
+    }
+}
+
+/// One wait that the scanner looks at; the last to end ends the scanner.
+struct Watched<'a, K>(&'a KeyedLocks<K>);
+
+impl<K> Drop for Watched<'_, K> {
+    fn drop(&mut self) {
+        let table = &self.0.table;
+        table.waiting.update(|count| count - 1);
+        if table.waiting.get() == 0
+            && let Some(scanner) = self.0.scanner.take()
+        {
+            scanner.cancel();
+        }
     }
 }
 

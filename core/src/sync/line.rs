@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::error::WaitError;
 use super::holder::Holder;
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 use crate::record::State;
 
 pub(super) struct Line<W = ()> {
@@ -37,15 +37,18 @@ impl<W> Line<W> {
     /// Waits in line until woken.
     ///
     /// `left` is called when the wait has ended early and its place has been given up: those behind may now fit.
+    #[track_caller]
     pub(super) fn wait(
         &self,
+        called: &str,
         want: W,
         reason: Reason,
         deadline: Option<Instant>,
         mut left: impl FnMut(),
     ) -> Result<(), WaitError> {
         let ticket = Cell::new(0);
-        let ended = park(
+        let ended = park_for(
+            called,
             reason,
             deadline,
             |unparker| ticket.set(self.enter(want, unparker)),

@@ -242,7 +242,7 @@ impl RawMutex {
         if current.id().is_some() && self.holder.get() == Some(current) {
             would_wait_for_itself(called, "holds the lock");
         }
-        self.line.wait((), Reason::Other("a mutex"), deadline, || {})
+        self.line.wait(called, (), Reason::Other("a mutex"), deadline, || {})
     }
 
     /// Hands the lock to the first waiter, or sets it free; says whether somebody waited.

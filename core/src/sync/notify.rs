@@ -68,6 +68,7 @@ impl<T> Notify<T> {
     /// # Panics
     ///
     /// Outside a coroutine.
+    #[track_caller]
     pub fn wait(&self) -> Result<T, NotifyError> {
         self.wait_in_line(None)
     }
@@ -85,13 +86,15 @@ impl<T> Notify<T> {
     /// # Panics
     ///
     /// Outside a coroutine.
+    #[track_caller]
     pub fn wait_until(&self, deadline: Instant) -> Result<T, NotifyError> {
         self.wait_in_line(Some(deadline))
     }
 
+    #[track_caller]
     fn wait_in_line(&self, deadline: Option<Instant>) -> Result<T, NotifyError> {
         let slot = Slot::default();
-        self.line.wait(slot.clone(), Reason::Other("a notification"), deadline, || {})?;
+        self.line.wait("Notify::wait", slot.clone(), Reason::Other("a notification"), deadline, || {})?;
         match slot.take() {
             Some(news) => news,
             None => unreachable!("who is woken finds what it was woken with"),

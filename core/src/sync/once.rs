@@ -110,7 +110,9 @@ impl<T> Once<T> {
                     would_wait_for_itself("Once::get_or_init", "makes the value")
                 }
                 Some(_) => {
-                    if let Err(refused) = self.line.wait((), Reason::Other("a value to be made"), None, || {}) {
+                    if let Err(refused) =
+                        self.line.wait("Once::get_or_init", (), Reason::Other("a value to be made"), None, || {})
+                    {
                         abort_refused("Once::get_or_init", refused);
                     }
                 }

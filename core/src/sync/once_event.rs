@@ -66,6 +66,7 @@ impl<T> OnceEvent<T> {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn wait(&self) -> &T {
         match self.wait_in_line(None) {
             Ok(value) => value,
@@ -86,16 +87,18 @@ impl<T> OnceEvent<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn wait_until(&self, deadline: Instant) -> Result<&T, WaitError> {
         self.wait_in_line(Some(deadline))
     }
 
+    #[track_caller]
     fn wait_in_line(&self, deadline: Option<Instant>) -> Result<&T, WaitError> {
         loop {
             if let Some(value) = self.value.get() {
                 return Ok(value);
             }
-            self.line.wait((), Reason::Other("an event"), deadline, || {})?;
+            self.line.wait("OnceEvent::wait", (), Reason::Other("an event"), deadline, || {})?;
         }
     }
 

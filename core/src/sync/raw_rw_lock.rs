@@ -87,7 +87,7 @@ impl RawRwLock {
         if self.is_held_by(current) {
             would_wait_for_itself(called, "holds the lock for reading, for whose end a writer waits,");
         }
-        self.readers_line.wait((), Reason::Other("the end of a writer"), deadline, || {})?;
+        self.readers_line.wait(called, (), Reason::Other("the end of a writer"), deadline, || {})?;
         Ok(self.seated())
     }
 
@@ -119,7 +119,7 @@ impl RawRwLock {
         if self.is_held_by(current) {
             would_wait_for_itself(called, "holds the lock for reading");
         }
-        self.writers_line.wait((), Reason::Other("its turn to write"), deadline, || self.serve())?;
+        self.writers_line.wait(called, (), Reason::Other("its turn to write"), deadline, || self.serve())?;
         Ok(Writing { lock: self })
     }
 

@@ -73,6 +73,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
         match self.take("ReentrantMutex::lock", None) {
             Ok(guard) => guard,
@@ -93,6 +94,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn lock_until(&self, deadline: Instant) -> Result<ReentrantMutexGuard<'_, T>, WaitError> {
         self.take("ReentrantMutex::lock_until", Some(deadline))
     }
@@ -106,6 +108,7 @@ impl<T: ?Sized> ReentrantMutex<T> {
         Some(ReentrantMutexGuard { lock: self })
     }
 
+    #[track_caller]
     fn take(&self, called: &str, deadline: Option<Instant>) -> Result<ReentrantMutexGuard<'_, T>, WaitError> {
         if let Some(guard) = self.try_lock() {
             return Ok(guard);

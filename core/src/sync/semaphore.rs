@@ -68,6 +68,7 @@ impl Semaphore {
     ///
     /// When it has to wait in a coroutine that unwinds.
     #[inline]
+    #[track_caller]
     pub fn acquire(&self, units: usize) -> Permit<'_> {
         if let Err(refused) = self.take(units, None) {
             abort_refused("Semaphore::acquire", refused);
@@ -88,6 +89,7 @@ impl Semaphore {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn acquire_until(&self, units: usize, deadline: Instant) -> Result<Permit<'_>, WaitError> {
         self.take(units, Some(deadline))?;
         Ok(Permit { semaphore: self, units })
@@ -112,6 +114,7 @@ impl Semaphore {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn acquire_owned(self: &Rc<Semaphore>, units: usize) -> OwnedPermit {
         self.acquire(units).forget();
         OwnedPermit { semaphore: self.clone(), units }
@@ -159,12 +162,13 @@ impl Semaphore {
     }
 
     #[inline]
+    #[track_caller]
     fn take(&self, units: usize, deadline: Option<Instant>) -> Result<(), WaitError> {
         if self.try_take(units) {
             return Ok(());
         }
         // If it was this one for whom there were too few units, there may be enough for those behind it.
-        self.line.wait(units, Reason::Other("a semaphore"), deadline, || self.serve())
+        self.line.wait("Semaphore::acquire", units, Reason::Other("a semaphore"), deadline, || self.serve())
     }
 
     /// Gives those first in line their units, up to the first for whom there are too few.

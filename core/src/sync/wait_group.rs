@@ -95,6 +95,7 @@ impl WaitGroup {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn wait(&self) {
         if let Err(refused) = self.wait_for_zero(None) {
             abort_refused("WaitGroup::wait", refused);
@@ -114,15 +115,17 @@ impl WaitGroup {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn wait_until(&self, deadline: Instant) -> Result<(), WaitError> {
         self.wait_for_zero(Some(deadline))
     }
 
+    #[track_caller]
     fn wait_for_zero(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
         if self.count.get() == 0 {
             return Ok(());
         }
-        self.line.wait((), Reason::Other("the members of a wait group"), deadline, || {})
+        self.line.wait("WaitGroup::wait", (), Reason::Other("the members of a wait group"), deadline, || {})
     }
 
     /// The count.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::identity::CoroutineId;
 use crate::panics;
 use crate::scheduler;
-use crate::spawn::JoinError;
+use crate::spawn::{JoinError, current};
 use crate::threads::pool::Pool;
 use crate::threads::waiting::{WaitList, Waited, lock, wait, wake_all};
 
@@ -39,7 +39,9 @@ impl<T> Progress<T> {
     fn take(&mut self, own: Option<(u32, CoroutineId)>) -> Option<Result<T, JoinError>> {
         match self.result.take() {
             None if self.is_finished => Some(Err(JoinError::Cancelled)),
-            None if own.is_some() && self.worker == own => Some(Err(JoinError::WouldDeadlock)),
+            None if own.is_some() && self.worker == own => {
+                Some(Err(JoinError::WouldDeadlock { coroutine: current().record.describe() }))
+            }
             result => result,
         }
     }

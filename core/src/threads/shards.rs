@@ -150,6 +150,7 @@ impl Fleet {
                 (code, code != ExitCode::SUCCESS)
             }
             Ok(Exit::Requested(code)) => (ExitCode::from(code), true),
+            Ok(Exit::Cancelled) => (Exit::<()>::Cancelled.report(), true),
             Ok(Exit::Panicked(panic)) => (Exit::<()>::Panicked(panic).report(), true),
             Err(error) => {
                 print_stderr(&format!("the runtime of shard {index} failed: {error}"));
