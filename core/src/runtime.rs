@@ -57,7 +57,8 @@ const IO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `main` in a coroutine on this thread, with everything at its default, and returns the program's exit code.
 ///
-/// It ends when `main` returns, when [`set_exit`](crate::set_exit) is called, or on SIGINT or SIGTERM (code 0);
+/// It ends when `main` returns or is cancelled (code 1), when [`set_exit`](crate::set_exit) is called,
+/// or on SIGINT or SIGTERM (code 0);
 /// whatever still runs is then cancelled and has 30 s to end; what is spawned from then on ends without running,
 /// unless a scope or a group answers for it. A second signal ends the process at once.
 /// A panic of `main` is reported on stderr and gives code 101, as in std.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grapeshot_core::channel::{self, Receiver, Sender};
 use grapeshot_core::sync::{Mutex, Semaphore};
-use grapeshot_core::{Builder, JoinError, Reason, WaitQueue, current, select, spawn, test, yield_now};
+use grapeshot_core::{Builder, Handle, JoinError, Reason, WaitQueue, current, select, spawn, test, yield_now};
 
 thread_local! {
     static SEEN: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -85,6 +85,9 @@ fn a_join_after_a_select_took_the_result_says_so() {
         select! { ended = &seven => assert_eq!(ended.unwrap(), 7) }
         select! { ended = &seven => assert!(matches!(ended, Err(JoinError::Taken))) }
         assert!(matches!(seven.join(), Err(JoinError::Taken)));
+        let remote = Handle::current().spawn(|| 8).unwrap();
+        select! { ended = &remote => assert_eq!(ended.unwrap(), 8) }
+        assert!(matches!(remote.join(), Err(JoinError::Taken)));
         let cancelled = spawn(|| 7);
         cancelled.cancel();
         yield_now();

@@ -38,7 +38,7 @@ impl<T> Progress<T> {
     /// The end of the work, seen from the coroutine `own`.
     fn take(&mut self, own: Option<(u32, CoroutineId)>) -> Option<Result<T, JoinError>> {
         match self.result.take() {
-            None if self.is_finished => Some(Err(JoinError::Cancelled)),
+            None if self.is_finished => Some(Err(JoinError::Taken)),
             None if own.is_some() && self.worker == own => {
                 Some(Err(JoinError::WouldDeadlock { coroutine: current().record.describe() }))
             }

@@ -116,7 +116,7 @@ impl<T> Arm for ThreadReceiving<'_, T> {
 /// The arm of a [`RemoteJoinHandle`]: completes with the result, as [`RemoteJoinHandle::join`] gives it.
 ///
 /// The handle is borrowed, so that it can be waited for again when another arm was selected.
-/// Once selected its result is gone: joining after that gives [`JoinError::Cancelled`].
+/// Once selected its result is gone: joining after that gives [`JoinError::Taken`].
 #[must_use = "an arm does nothing until it is selected"]
 pub struct RemoteJoining<'a, T> {
     handle: &'a RemoteJoinHandle<T>,
