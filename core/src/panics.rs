@@ -8,6 +8,10 @@
 //! The hook is the process's panic hook, set by the first `run`; outside coroutines it calls the one it replaced.
 //! Frames are only walked when a panic happens and only turned into names when it is reported.
 //! A panic that user code catches with `catch_unwind` is reported by nobody.
+//!
+//! **Known weakness.** The names are found on the loop, so that the line is out before anything else happens. The first
+//! time reads the program's debug information: 0.5 to 2 s for a debug build, in which the watchdog warns of
+//! nobody, as it is no coroutine's fault.
 
 use std::any::Any;
 use std::fmt;
@@ -90,7 +94,9 @@ impl Panic {
 
     /// The functions it was in, innermost first, in one line: `[dir/file.rs function|line] […]` (DIA-3).
     ///
-    /// The first call in a process reads the program's debug information, which takes a while.
+    /// The first call in a process reads the program's debug information, and so does the first report on stderr.
+    /// That holds the loop, for 0.5 to 2 s in a debug build, and the watchdog does not warn of it. What was read is kept:
+    /// the next ones take about a millisecond.
     pub fn trace(&self) -> String {
         let mut trace = self.inner.trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.as_mut().map(|trace| excused(|| trace::compact(trace))).unwrap_or_default()
@@ -168,7 +174,9 @@ fn note(info: &PanicHookInfo<'_>) -> bool {
             return None;
         }
         let location = info.location().map(ToString::to_string);
-        all.insert(record.id(), Details { message, location, trace: Backtrace::new_unresolved() });
+        // It waits while another thread looks for names, which is not the coroutine's fault.
+        let trace = scheduler.pulse.wait(Backtrace::new_unresolved);
+        all.insert(record.id(), Details { message, location, trace });
         Some(())
     });
     noted.flatten().is_some()

@@ -5,7 +5,7 @@
 //!   ─────────────                          ─────────────────
 //!   beat, once a resume ──── Pulse ──────► the same beat for 0.2 s?
 //!   handler ◄──────────── signal ───────── ask
-//!     copies registers and stack ────────► unwind the copy, find the names, report
+//!     copies registers and stack ────────► unwind the copy, report; names come from a third thread
 //! ```
 //!
 //! **How.** The loop counts its resumes in [`Pulse`], one relaxed store each. The watchdog looks at
@@ -30,6 +30,7 @@
 //! dl_iterate_phdr(3), the Linux Standard Base 5.0, 10.6.2, on `.eh_frame_hdr`.
 
 mod monitor;
+mod names;
 mod pulse;
 mod report;
 mod unwind;

@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //!
-//! - A hold is reported once while it lasts, and once when it is over.
+//! - A hold is reported once while it lasts, and once when it is over; once more if the names of its stack come late.
+//! - From the report on it looks every millisecond, so what it says of the end is right: names are found elsewhere.
 //! - Time in which the whole process stood still (a stopped process, a debugger) is not held against anyone.
 
 use std::fs;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::names::{Late, Names};
 use super::report::{LatencyWarning, report};
 use super::unwind::{Addresses, StackUnwinder};
 use super::{Holder, Pulse, Sample, install_handler, install_sample, own_thread};
@@ -42,6 +44,9 @@ const REPORTED_PAUSE: Duration = Duration::from_millis(1);
 /// How long it waits for the handler's answer before it reports without one.
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
 const ANSWER_PAUSE: Duration = Duration::from_micros(50);
+
+/// How long it waits for the names of a stack before it reports without them.
+const NAMES_LIMIT: Duration = Duration::from_millis(100);
 
 /// One sample in this many has its names looked up when samples are taken for the sake of it.
 const NAMED_SAMPLES: u64 = 64;
@@ -132,28 +137,32 @@ fn keep_watch(shared: &Shared) {
     if let Some(pause) = shared.sampling {
         return sample_for_ever(shared, &mut unwinder, pause);
     }
+    let mut names = Names::default();
     let mut hold: Option<Hold> = None;
     let mut idle = 0;
     while !shared.pulse.is_stopped() {
         let limit = shared.pulse.limit();
         let is_reported = hold.as_ref().is_some_and(|hold| hold.reported.is_some());
-        if !is_reported && (limit.is_none() || idle >= IDLE_LOOKS) {
+        if !is_reported && !names.are_owed() && (limit.is_none() || idle >= IDLE_LOOKS) {
             shared.pulse.sleep_while_idle();
             (hold, idle) = (None, 0);
             continue;
         }
-        let Some(limit) = limit.or(Some(LONGEST_PAUSE)) else { continue };
+        let limit = limit.unwrap_or(Duration::MAX);
         let pause = if is_reported { REPORTED_PAUSE } else { (limit / LOOKS).clamp(SHORTEST_PAUSE, LONGEST_PAUSE) };
         let before = Instant::now();
         thread::park_timeout(pause);
-        let stood_still = before.elapsed() > pause + limit.max(LONGEST_PAUSE / 4);
+        let stood_still = before.elapsed() > pause.saturating_add(limit.max(LONGEST_PAUSE / 4));
         let stretch = shared.pulse.stretch();
         idle = if stretch.is_none() { idle + 1 } else { 0 };
-        hold = shared.look(hold, stretch, stood_still, limit, &mut unwinder);
+        hold = shared.look(hold, stretch, stood_still, limit, &mut unwinder, &mut names);
+        shared.report_late(&mut names, false);
     }
     if let Some(hold) = hold {
-        shared.report_end(&hold);
+        shared.report_end(&hold, &mut names);
     }
+    // What held the loop last may be what the program died of.
+    shared.report_late(&mut names, true);
 }
 
 impl Shared {
@@ -165,6 +174,7 @@ impl Shared {
         stood_still: bool,
         limit: Duration,
         unwinder: &mut StackUnwinder,
+        names: &mut Names,
     ) -> Option<Hold> {
         match (hold, stretch) {
             (Some(mut hold), Some(stretch)) if hold.stretch == stretch => {
@@ -173,13 +183,13 @@ impl Shared {
                 }
                 let usage = Usage::read(self.thread);
                 if hold.reported.is_none() && hold.own_length(usage) >= limit {
-                    hold.reported = self.report_hold(&hold, usage, unwinder);
+                    hold.reported = self.report_hold(&hold, usage, unwinder, names);
                 }
                 Some(hold)
             }
             (before, stretch) => {
                 if let Some(hold) = before {
-                    self.report_end(&hold);
+                    self.report_end(&hold, names);
                 }
                 stretch.map(|stretch| self.begin(stretch))
             }
@@ -191,7 +201,13 @@ impl Shared {
     }
 
     /// Says who holds the loop, and where; nothing if it has just let go, or a debugger is at work.
-    fn report_hold(&self, hold: &Hold, usage: Option<Usage>, unwinder: &mut StackUnwinder) -> Option<Reported> {
+    fn report_hold(
+        &self,
+        hold: &Hold,
+        usage: Option<Usage>,
+        unwinder: &mut StackUnwinder,
+        names: &mut Names,
+    ) -> Option<Reported> {
         if is_traced() {
             return Some(Reported { holder: None, is_owed: false });
         }
@@ -205,22 +221,37 @@ impl Shared {
         let (holder, addresses) = seen.unwrap_or((None, Addresses { addresses: Vec::new(), is_cut: false }));
         let mut warning = warning_of(holder.as_ref(), held);
         warning.on_processor = hold.usage.zip(usage).map(|(before, now)| (now.running - before.running).min(held));
-        warning.stack = StackTrace::resolve(&addresses.addresses, addresses.is_cut);
+        if names.ask(addresses) {
+            let is_worth_it = || self.pulse.stretch() == Some(hold.stretch) && !self.pulse.is_stopped();
+            match names.wait(NAMES_LIMIT, is_worth_it) {
+                Some(stack) => warning.stack = stack,
+                None => names.keep(Late { warning: warning.clone(), stretch: hold.stretch, since: hold.since }),
+            }
+        }
         report(self.pulse.notifier(), &warning);
         Some(Reported { holder, is_owed })
     }
 
     /// Says for how long the loop was held, if it was said that it was.
-    fn report_end(&self, hold: &Hold) {
+    fn report_end(&self, hold: &Hold, names: &mut Names) {
         let Some(reported) = &hold.reported else { return };
+        let held = hold.since.elapsed();
+        names.end(hold.stretch, held);
         let late = if reported.is_owed { self.sample.collect(|taken| taken.holder).flatten() } else { None };
         self.sample.withdraw();
         if reported.holder.is_none() && !reported.is_owed {
             return;
         }
-        let mut warning = warning_of(reported.holder.or(late).as_ref(), hold.since.elapsed());
+        let mut warning = warning_of(reported.holder.or(late).as_ref(), held);
         warning.is_over = true;
         report(self.pulse.notifier(), &warning);
+    }
+
+    /// Gives the warnings again whose stacks have got their names, or, with `waits`, will get them.
+    fn report_late(&self, names: &mut Names, waits: bool) {
+        while let Some(warning) = names.take(waits) {
+            report(self.pulse.notifier(), &warning);
+        }
     }
 
     /// Asks the loop's thread who runs, and unwinds the stack it answers with; `None` if it does not answer in time.

@@ -17,6 +17,10 @@ pub type LatencyNotifier = Arc<dyn Fn(&LatencyWarning) + Send + Sync>;
 /// A coroutine holds the loop, or has held it, for longer than the runtime's limit.
 ///
 /// Each hold gives one while it lasts, with the stack, and one when it is over, with the time it took.
+///
+/// To find the names for the stack takes milliseconds, but up to two seconds the first time in a program with
+/// debug information. If it takes more than 0.1 s, the holder is named without, and the same warning
+/// comes once more with the stack when the names are found; `is_over` then says whether the hold has ended meanwhile.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LatencyWarning {
@@ -35,7 +39,8 @@ pub struct LatencyWarning {
     pub on_processor: Option<Duration>,
     /// Whether it has let go.
     pub is_over: bool,
-    /// Where it is stuck; empty once it has let go, and where no stack could be taken.
+    /// Where it is stuck, or was: empty where no stack could be taken, where its names come later, and in the warning
+    /// that says that the hold is over.
     pub stack: StackTrace,
 }
 
@@ -52,15 +57,13 @@ impl fmt::Display for LatencyWarning {
             write!(f, " spawned at {}:{}", spawned_at.file(), spawned_at.line())?;
         }
         let held = self.held.as_secs_f64();
-        if self.is_over {
-            return write!(f, " held the loop for {held:.3} s");
-        }
-        write!(f, " has held the loop for {held:.3} s")?;
-        if let Some(on_processor) = self.on_processor {
+        let (has, is) = if self.is_over { ("", "was") } else { ("has ", "is") };
+        write!(f, " {has}held the loop for {held:.3} s")?;
+        if let Some(on_processor) = self.on_processor.filter(|_| !self.is_over) {
             write!(f, ", {:.3} s of it on a processor", on_processor.as_secs_f64())?;
         }
         if let Some(innermost) = self.stack.innermost() {
-            write!(f, ", and is in {innermost}")?;
+            write!(f, ", and {is} in {innermost}")?;
         }
         let calls = self.stack.to_string();
         if calls.is_empty() { Ok(()) } else { write!(f, ": {calls}") }
