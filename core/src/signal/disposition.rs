@@ -120,39 +120,39 @@ impl Disposition {
             (0, _) => Listening::Runs,
             _ => Listening::Others,
         };
-        if listening == Listening::Runs {
-            for run in self.runs.iter_mut().filter(|run| run.handler.is_none()) {
-                run.handler = Some(pipe::register(signal, run.sent.try_clone()?)?);
-            }
+        let handlers = if listening == self.listening { Vec::new() } else { handlers_for(listening, signal)? };
+        // After those above, and so run after them: when a run hears of a signal, the next one has its default effect,
+        // on whatever thread the first is still being handled.
+        if listening == Listening::Runs
+            && let Err(error) = self.tell_runs(signal)
+        {
+            handlers.into_iter().for_each(|handler| _ = remove_handler(handler));
+            return Err(error);
         }
-        self.switch_to(listening, signal)
+        self.switch_to(listening, handlers);
+        Ok(())
+    }
+
+    fn tell_runs(&mut self, signal: i32) -> io::Result<()> {
+        for run in self.runs.iter_mut().filter(|run| run.handler.is_none()) {
+            run.handler = Some(pipe::register(signal, run.sent.try_clone()?)?);
+        }
+        Ok(())
     }
 
     /// Settles where nobody can be told of an error: for want of a descriptor to tell a run, the signal ends the process.
     fn settle_or_default(&mut self, signal: i32) {
         if self.settle(signal).is_err() {
             // It takes no descriptor, and the signal has had a handler before.
-            let _ = self.switch_to(Listening::Nobody, signal);
+            let handlers = handlers_for(Listening::Nobody, signal).unwrap_or_default();
+            self.switch_to(Listening::Nobody, handlers);
         }
     }
 
-    fn switch_to(&mut self, listening: Listening, signal: i32) -> io::Result<()> {
+    /// Lets the old handlers go, the new ones being in place.
+    fn switch_to(&mut self, listening: Listening, handlers: Vec<SigId>) {
         if listening == self.listening {
-            return Ok(());
-        }
-        // A real-time signal is not known by name, nor is its default effect.
-        let has_default = signal_name(signal).is_some();
-        let mut handlers = Vec::new();
-        match listening {
-            Listening::Nobody if has_default => {
-                handlers.push(flag::register_conditional_default(signal, Arc::new(AtomicBool::new(true)))?);
-            }
-            Listening::Runs if has_default => {
-                // In this order, in which they are run: a signal looks at the flag first, and sets it for the next one.
-                handlers.push(flag::register_conditional_default(signal, TOLD.clone())?);
-                handlers.push(flag::register(signal, TOLD.clone())?);
-            }
-            _ => {}
+            return;
         }
         self.listening = listening;
         for old in std::mem::replace(&mut self.handlers, handlers) {
@@ -161,6 +161,21 @@ impl Disposition {
         if listening != Listening::Runs {
             self.runs.iter_mut().filter_map(|run| run.handler.take()).for_each(|handler| _ = remove_handler(handler));
         }
-        Ok(())
     }
+}
+
+/// Puts the handlers in place that see to the default effect.
+fn handlers_for(listening: Listening, signal: i32) -> io::Result<Vec<SigId>> {
+    // A real-time signal is not known by name, nor is its default effect.
+    let has_default = signal_name(signal).is_some();
+    Ok(match listening {
+        Listening::Nobody if has_default => {
+            vec![flag::register_conditional_default(signal, Arc::new(AtomicBool::new(true)))?]
+        }
+        // In this order, in which they are run: a signal looks at the flag first, and sets it for the next one.
+        Listening::Runs if has_default => {
+            vec![flag::register_conditional_default(signal, TOLD.clone())?, flag::register(signal, TOLD.clone())?]
+        }
+        _ => Vec::new(),
+    })
 }
