@@ -14,7 +14,9 @@ mod tree;
 const LAYERS: &[&[&str]] = &[
     &["grapeshot-core"],
     &["grapeshot-net"],
-    &["grapeshot-dns", "grapeshot-tls"],
+    &["grapeshot-tls"],
+    // Above TLS, for DNS over TLS.
+    &["grapeshot-dns"],
     &["grapeshot-http", "grapeshot-rpc"],
     &["grapeshot-backdoor"],
     &["grapeshot", "grapeshot-works-with"],
@@ -31,7 +33,7 @@ const UNSAFE_FILES: &[&str] =
     &["core/src/coroutine.rs", "core/src/stack.rs", "core/src/scope.rs", "core/src/fault.rs", "core/src/watchdog.rs"];
 
 /// Crates that turn bytes into values and back, and the types they share.
-const CODECS: &[&str] = &["http", "httparse", "httpdate", "memchr"];
+const CODECS: &[&str] = &["hickory_proto", "http", "httparse", "httpdate", "memchr"];
 
 /// What the halves without I/O may use of their own crate's other half: plain data.
 const PLAIN_DATA: &[&str] = &["crate::proto", "crate::Limits"];
@@ -55,6 +57,7 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("getrandom", "for tests: ring, beneath rustls, keeps to 0.2"),
     ("syn", "never built: x509-parser, which rcgen could use, keeps to 2"),
     ("synstructure", "never built, as syn"),
+    ("untrusted", "aws-lc-rs keeps to 0.7, its neighbours are at 0.9; forty lines"),
     ("windows-sys", "never built on Linux: ring keeps to 0.52"),
 ];
 

@@ -1,0 +1,4 @@
+//! A stub resolver for Grapeshot coroutines.
+#![forbid(unsafe_code)]
+
+pub mod proto;

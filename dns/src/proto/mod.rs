@@ -1,0 +1,1 @@
+//! Names, questions and answers, without I/O: bytes to meaning and back.

@@ -1,0 +1,2 @@
+//! TLS for Grapeshot coroutines: rustls over any stream; a handshake suspends only the coroutine that does it.
+#![forbid(unsafe_code)]
