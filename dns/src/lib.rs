@@ -2,3 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod proto;
+mod config;
+
+pub use self::config::{Config, DNS_OVER_TLS_PORT, DNS_PORT, EDNS_SIZE, NameServer};
