@@ -108,6 +108,11 @@ impl Frame {
         refresh(&self.owner);
     }
 
+    /// Whose frame it is.
+    pub(crate) fn owner(&self) -> &Rc<Record> {
+        &self.owner
+    }
+
     /// Whether the frame is still around code that runs.
     fn is_open(self: &Rc<Frame>) -> bool {
         self.owner.frames.borrow().iter().any(|frame| Rc::ptr_eq(frame, self))
@@ -173,6 +178,13 @@ pub(crate) fn is_cancellation_of(payload: &(dyn std::any::Any + Send), frame: &R
     let names_it =
         payload.downcast_ref::<Cancellation>().is_some_and(|cancellation| cancellation.0 == target_of(frame));
     names_it && frame.cancelled.get()
+}
+
+impl Record {
+    /// Whether what it does now ends at some time, whatever happens.
+    pub(crate) fn has_time_limit(&self) -> bool {
+        self.frames.borrow().iter().any(|frame| frame.deadline.get().is_some_and(|deadline| deadline != u64::MAX))
+    }
 }
 
 enum Due {

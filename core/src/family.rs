@@ -126,6 +126,11 @@ impl Family {
         self.children.borrow().clone()
     }
 
+    /// The coroutine whose scope this is, which cannot end before the children; a group has none.
+    pub(crate) fn owner(&self) -> Option<Rc<Record>> {
+        self.body.as_ref().map(|body| body.owner().clone())
+    }
+
     /// Waits until a member of a group ends.
     pub(crate) fn wait_for_an_end(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
         self.ended.wait_until(reason, deadline)

@@ -1,9 +1,11 @@
 //! Who waits for a coroutine to end: almost always one, who needs no allocation.
 
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::record::Record;
 use crate::wait_queue::WaitQueue;
 
 /// The waiters for one end. Invariant: they are woken in the order they came.
@@ -51,6 +53,15 @@ impl Joiners {
         let awaited = first.is_some() || self.others.get().is_some_and(|others| !others.is_empty());
         self.first.set(first);
         awaited
+    }
+
+    /// Those who wait, be it in a select.
+    pub(crate) fn coroutines(&self) -> Vec<Rc<Record>> {
+        let mut waiting = self.others.get().map(|others| others.coroutines()).unwrap_or_default();
+        let first = self.first.take();
+        waiting.extend(first.as_ref().map(|unparker| unparker.record.clone()));
+        self.first.set(first);
+        waiting
     }
 
     pub(crate) fn wake_all(&self) {

@@ -8,6 +8,7 @@
 
 mod join;
 mod handle;
+mod circle;
 pub(crate) mod select;
 
 use std::cell::Cell;

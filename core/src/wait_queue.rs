@@ -9,9 +9,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
+use crate::record::Record;
 
 /// A queue in which coroutines wait to be woken.
 ///
@@ -166,6 +168,14 @@ impl WaitQueue {
                 (_, None) => places.empty -= 1,
             }
         }
+    }
+
+    /// Those who wait.
+    pub(crate) fn coroutines(&self) -> Vec<Rc<Record>> {
+        let places = self.places.borrow();
+        let first = places.first.as_ref().map(|(_, unparker)| unparker);
+        let others = places.waiting.iter().filter_map(|(_, unparker)| unparker.as_ref());
+        first.into_iter().chain(others).map(|unparker| unparker.record.clone()).collect()
     }
 
     /// How many wait.

@@ -76,6 +76,9 @@ macro_rules! select {
             None => $otherwise,
         }
     }};
+    (@arms $($unreadable:tt)*) => {
+        compile_error!("an arm of select! is `pattern = event => what to do`, with a comma between arms; `default => what to do` comes last")
+    };
     (@arm $how:ident ($($done:tt)*) ($pattern:pat, $event:expr, $then:expr) $($rest:tt)*) => {{
         #[allow(unused_imports)]
         use $crate::select::IntoArm as _;

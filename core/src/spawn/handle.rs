@@ -43,8 +43,7 @@ impl Coroutine {
 
     /// Waits for its end; any number of coroutines may (THR-7).
     ///
-    /// Coroutines that wait for each other in a circle, such as a child of a scope and the scope's owner, are not found
-    /// out: see [`JoinHandle::join`].
+    /// What would close a circle is refused: see [`JoinHandle::join`](crate::JoinHandle::join).
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::circle::refuse_circle;
 use super::{Coroutine, Joinable};
 use crate::cancel;
 use crate::panics::{self, Panic};
@@ -23,13 +24,14 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Waits for the coroutine to end and returns what it returned.
     ///
-    /// Coroutines that wait for each other in a circle wait until one of them is cancelled: only who joins itself is
-    /// refused. So a child must not wait for the end of the coroutine whose scope waits for the child.
+    /// A join that would close a circle of coroutines that wait for each other's end is refused, and so is that of a
+    /// child which would wait for the end of the coroutine whose scope it belongs to. Waits that may end by themselves,
+    /// in a `select` or within a time limit, make no circle, and one of over a thousand coroutines is not found.
     ///
     /// # Errors
     ///
     /// [`JoinError::Panicked`] when it panicked, [`JoinError::Cancelled`] when it was cancelled,
-    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself,
+    /// [`JoinError::WouldDeadlock`] when the coroutine joins itself, or one that waits for its end,
     /// [`JoinError::LeftBehind`] when its runtime is over and it never ended,
     /// [`JoinError::Taken`] when a select has given its result out,
     /// [`JoinError::Refused`] when the caller unwinds and so cannot wait.
@@ -113,10 +115,12 @@ pub(super) fn wait_finished(record: &Rc<Record>, called: &str) -> Result<(), Joi
     if scheduler.id != record.runtime {
         return Err(JoinError::LeftBehind { coroutine: record.describe() });
     }
-    if Rc::ptr_eq(&scheduler.current_record(), record) {
-        return Err(JoinError::WouldDeadlock { coroutine: record.describe() });
+    let caller = scheduler.current_record();
+    if Rc::ptr_eq(&caller, record) {
+        return Err(JoinError::of_itself(record));
     }
-    drop(scheduler);
+    refuse_circle(&caller, record)?;
+    drop((scheduler, caller));
     match record.joiners.wait_until(Reason::Joining(record.id()), None) {
         Unparked::Woken | Unparked::TimedOut => Ok(()),
         Unparked::Refused => Err(JoinError::Refused),
@@ -131,10 +135,13 @@ pub enum JoinError {
     Cancelled,
     /// The coroutine panicked.
     Panicked(Panic),
-    /// The coroutine tried to join itself, which would never end.
+    /// The join would never end: the coroutine would join itself, or one that waits for its own end.
     WouldDeadlock {
-        /// Its number, and its name if it has one.
+        /// The number of the coroutine that called, and its name if it has one.
         coroutine: String,
+        /// The coroutine that was to be joined, then the one that it waits for, and so on up to the last, which waits
+        /// for the one that called; empty for one that would join itself.
+        circle: Vec<String>,
     },
     /// The coroutine belongs to another runtime, which is over: it will never end.
     LeftBehind {
@@ -152,9 +159,14 @@ impl fmt::Display for JoinError {
         match self {
             JoinError::Cancelled => f.write_str("the coroutine was cancelled"),
             JoinError::Panicked(panic) => write!(f, "the coroutine panicked: {panic}"),
-            JoinError::WouldDeadlock { coroutine } => {
-                write!(f, "coroutine {coroutine} joins itself, which would never end")
-            }
+            JoinError::WouldDeadlock { coroutine, circle } => match &circle[..] {
+                [] => write!(f, "coroutine {coroutine} joins itself, which would never end"),
+                [joined, between @ ..] => {
+                    write!(f, "coroutine {coroutine} joins coroutine {joined}, which waits for the end of ")?;
+                    between.iter().try_for_each(|name| write!(f, "coroutine {name}, which waits for the end of "))?;
+                    write!(f, "coroutine {coroutine}: it would never end")
+                }
+            },
             JoinError::LeftBehind { coroutine } => {
                 write!(f, "coroutine {coroutine} belongs to a runtime that does not run here, and would never end")
             }
@@ -165,3 +177,9 @@ impl fmt::Display for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+impl JoinError {
+    pub(crate) fn of_itself<B: ?Sized>(record: &Record<B>) -> JoinError {
+        JoinError::WouldDeadlock { coroutine: record.describe(), circle: Vec::new() }
+    }
+}

@@ -109,7 +109,7 @@ fn try_finished<B: ?Sized>(record: &Record<B>) -> Option<Result<(), JoinError>> 
             return Some(JoinError::LeftBehind { coroutine: describe() });
         }
         let itself = scheduler.current.borrow().as_ref().is_some_and(|current| current.id() == record.id());
-        itself.then(|| JoinError::WouldDeadlock { coroutine: describe() })
+        itself.then(|| JoinError::of_itself(record))
     });
     in_vain.flatten().map(Err)
 }

@@ -39,9 +39,7 @@ impl<T> Progress<T> {
     fn take(&mut self, own: Option<(u32, CoroutineId)>) -> Option<Result<T, JoinError>> {
         match self.result.take() {
             None if self.is_finished => Some(Err(JoinError::Taken)),
-            None if own.is_some() && self.worker == own => {
-                Some(Err(JoinError::WouldDeadlock { coroutine: current().record.describe() }))
-            }
+            None if own.is_some() && self.worker == own => Some(Err(JoinError::of_itself(&current().record))),
             result => result,
         }
     }
