@@ -24,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cancel;
-use crate::park::Reason;
+use crate::park::{Reason, Unparked};
 use crate::scheduler::now;
 use crate::wait_queue::WaitQueue;
 use crate::yielding::sleep_until;
@@ -111,6 +111,7 @@ impl RateLimiter {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn acquire(&self, units: u32) -> Result<(), RateLimitError> {
         self.check(units)?;
         cancel::checkpoint_current();
@@ -186,9 +187,11 @@ impl RateLimiter {
     }
 
     /// Waits until everyone who came before has had their units, or has given up.
+    #[track_caller]
     fn wait_for_turn(&self) -> Result<Turn<'_>, RateLimitError> {
         // Who passes the turn on leaves it taken for the one it wakes.
-        if self.taken.replace(true) && !self.turns.wait(Reason::Other("its turn at a rate limit")) {
+        let turn = Reason::Other("its turn at a rate limit");
+        if self.taken.replace(true) && self.turns.wait_for("RateLimiter::acquire", turn, None) != Unparked::Woken {
             return Err(RateLimitError::Refused);
         }
         Ok(Turn(self))

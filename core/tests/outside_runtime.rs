@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use grapeshot_core::channel::{self, Receiver, Sender};
+use grapeshot_core::channel::{self, Deque, Fifo, Receiver, Sender};
 use grapeshot_core::sync::{Mutex, Semaphore};
+use grapeshot_core::work::{Gateway, Mailbox, Recv, future_result};
 use grapeshot_core::{Builder, Handle, JoinError, Reason, WaitQueue, current, select, spawn, test, yield_now};
 
 thread_local! {
@@ -44,6 +45,11 @@ fn a_wait_outside_a_runtime_names_the_call_and_stands_at_it() {
     full.0.send(1).unwrap();
     let met: (Sender<i32>, Receiver<i32>) = channel::rendezvous();
     let (_asked, answer) = channel::oneshot::<i32>();
+    let (_speaker, heard) = channel::broadcast::<i32>(1);
+    let (watching, watched) = channel::watch(0);
+    let gateway = Gateway::<i32>::new();
+    let subscription = gateway.subscribe("news");
+    let (completer, result) = future_result::<i32, String>();
     let cases: Vec<Case<'_>> = vec![
         ("Mutex::lock", Box::new(|| drop(lock.lock()))),
         ("Semaphore::acquire", Box::new(|| drop(semaphore.acquire(1)))),
@@ -55,6 +61,15 @@ fn a_wait_outside_a_runtime_names_the_call_and_stands_at_it() {
         ("Receiver::recv_timeout", Box::new(|| assert!(empty.1.recv_timeout(Duration::from_secs(1)).is_ok()))),
         ("Receiver::recv", Box::new(|| assert_eq!(empty.1.iter().next(), Some(1)))),
         ("oneshot::Receiver::recv", Box::new(|| assert_eq!(answer.recv(), Ok(1)))),
+        ("BroadcastReceiver::recv", Box::new(|| assert_eq!(heard.recv().ok(), Some(1)))),
+        ("WatchReceiver::changed", Box::new(|| watched.changed().unwrap())),
+        ("WatchSender::closed", Box::new(|| watching.closed().unwrap())),
+        ("Fifo::pop", Box::new(|| assert_eq!(Fifo::<i32>::new().pop().ok(), Some(1)))),
+        ("Deque::pop_left", Box::new(|| assert_eq!(Deque::<i32>::new().pop_left().ok(), Some(1)))),
+        ("Mailbox::recv", Box::new(|| assert!(matches!(Mailbox::<i32>::new().recv(), Recv::Message(1))))),
+        ("Subscription::recv", Box::new(|| assert!(subscription.recv().is_ok()))),
+        ("FutureResult::get", Box::new(|| assert_eq!(result.get().ok(), Some(1)))),
+        ("Completer::wait_cancelled", Box::new(|| assert!(completer.wait_cancelled()))),
         ("select", Box::new(|| select! { item = &empty.1 => assert_eq!(item, Ok(1)) })),
     ];
     for (called, case) in cases {

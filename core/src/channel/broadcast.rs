@@ -215,11 +215,12 @@ impl<T> BroadcastReceiver<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv(&self) -> Result<T, BroadcastRecvError>
     where
         T: Clone,
     {
-        self.recv_until(None)
+        self.recv_until("BroadcastReceiver::recv", None)
     }
 
     /// As [`recv`](Self::recv), for at most `timeout`.
@@ -235,14 +236,16 @@ impl<T> BroadcastReceiver<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, BroadcastRecvError>
     where
         T: Clone,
     {
-        self.recv_until(Some(instant_after(timeout)))
+        self.recv_until("BroadcastReceiver::recv_timeout", Some(instant_after(timeout)))
     }
 
-    fn recv_until(&self, deadline: Option<Instant>) -> Result<T, BroadcastRecvError>
+    #[track_caller]
+    fn recv_until(&self, called: &str, deadline: Option<Instant>) -> Result<T, BroadcastRecvError>
     where
         T: Clone,
     {
@@ -252,7 +255,7 @@ impl<T> BroadcastReceiver<T> {
                 Err(BroadcastRecvError::Empty) => {}
                 ended => return ended,
             }
-            match self.shared.waiting.wait_until(REASON, deadline) {
+            match self.shared.waiting.wait_for(called, REASON, deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(BroadcastRecvError::TimedOut),
                 Unparked::Refused => return Err(BroadcastRecvError::Refused),

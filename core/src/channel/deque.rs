@@ -63,8 +63,9 @@ impl<T> Deque<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if the queue is empty.
+    #[track_caller]
     pub fn pop(&self) -> Result<T, RefusedError> {
-        self.items.take(End::Back, REASON, None).map_err(|_| RefusedError { operation: "pop" })
+        self.items.take("Deque::pop", End::Back, REASON, None).map_err(|_| RefusedError { operation: "pop" })
     }
 
     /// Takes the item at the left end, the first one appended, and waits while there is none.
@@ -80,8 +81,9 @@ impl<T> Deque<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if the queue is empty.
+    #[track_caller]
     pub fn pop_left(&self) -> Result<T, RefusedError> {
-        self.items.take(End::Front, REASON, None).map_err(|_| RefusedError { operation: "pop_left" })
+        self.items.take("Deque::pop_left", End::Front, REASON, None).map_err(|_| RefusedError { operation: "pop_left" })
     }
 
     /// Takes the item at the right end, if there is one; never waits.

@@ -76,8 +76,9 @@ impl<T> Fifo<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if the queue is empty.
+    #[track_caller]
     pub fn pop(&self) -> Result<T, RefusedError> {
-        self.items.take(End::Front, REASON, None).map_err(|_| RefusedError { operation: "pop" })
+        self.items.take("Fifo::pop", End::Front, REASON, None).map_err(|_| RefusedError { operation: "pop" })
     }
 
     /// Takes the first item, if there is one; never waits.
@@ -98,8 +99,12 @@ impl<T> Fifo<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if the queue is empty.
+    #[track_caller]
     pub fn pop_all(&self) -> Result<VecDeque<T>, RefusedError> {
-        let first = self.items.take(End::Front, REASON, None).map_err(|_| RefusedError { operation: "pop_all" })?;
+        let first = self
+            .items
+            .take("Fifo::pop_all", End::Front, REASON, None)
+            .map_err(|_| RefusedError { operation: "pop_all" })?;
         let mut all = self.items.take_row();
         all.push_front(first);
         Ok(all)

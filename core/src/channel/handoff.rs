@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use crate::cancel;
-use crate::park::{Reason, Unparked, Unparker, Withdrawal, park};
+use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 
 /// Which end of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,8 @@ impl<T> Handoff<T> {
     }
 
     /// Takes from the row, or waits to be given an item. Unwinds when cancelled, and then has taken nothing.
-    pub(crate) fn take(&self, end: End, reason: Reason, deadline: Option<Instant>) -> Result<T, Nothing> {
+    #[track_caller]
+    pub(crate) fn take(&self, called: &str, end: End, reason: Reason, deadline: Option<Instant>) -> Result<T, Nothing> {
         cancel::checkpoint_current();
         if let Some(item) = self.try_take(end) {
             return Ok(item);
@@ -94,7 +95,8 @@ impl<T> Handoff<T> {
             return Err(Nothing::Closed);
         }
         let ticket = Cell::new(0);
-        let ended = park(
+        let ended = park_for(
+            called,
             reason,
             deadline,
             |unparker| ticket.set(self.enter(unparker)),

@@ -16,8 +16,11 @@ use std::rc::Rc;
 
 use crate::RefusedError;
 use crate::cancel;
-use crate::park::Reason;
+use crate::park::{Reason, Unparked};
 use crate::wait_queue::WaitQueue;
+
+const LEAVING: Reason = Reason::Other("the last watcher to leave");
+const CHANGING: Reason = Reason::Other("a change of a watched value");
 
 /// Makes a channel that holds one value, the latest.
 ///
@@ -150,10 +153,11 @@ impl<T> WatchSender<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn closed(&self) -> Result<(), RefusedError> {
         cancel::checkpoint_current();
         while !self.is_closed() {
-            if !self.shared.closed.wait(Reason::Other("the last watcher to leave")) {
+            if self.shared.closed.wait_for("WatchSender::closed", LEAVING, None) != Unparked::Woken {
                 return Err(RefusedError { operation: "closed" });
             }
         }
@@ -228,13 +232,14 @@ impl<T> WatchReceiver<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn changed(&self) -> Result<(), WatchError> {
         cancel::checkpoint_current();
         loop {
             if let Some(ended) = self.try_changed() {
                 return ended;
             }
-            if !self.shared.changed.wait(Reason::Other("a change of a watched value")) {
+            if self.shared.changed.wait_for("WatchReceiver::changed", CHANGING, None) != Unparked::Woken {
                 return Err(WatchError::Refused);
             }
         }

@@ -132,10 +132,16 @@ impl<T, E> Completer<T, E> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn wait_cancelled(&self) -> bool {
         cancel::checkpoint_current();
         while !self.is_cancelled() {
-            if !self.shared.cancelled.wait(Reason::Other("a result to be cancelled")) {
+            if self.shared.cancelled.wait_for(
+                "Completer::wait_cancelled",
+                Reason::Other("a result to be cancelled"),
+                None,
+            ) != Unparked::Woken
+            {
                 return false;
             }
         }
@@ -186,12 +192,13 @@ impl<T, E> FutureResult<T, E> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn get(&self) -> Result<T, FutureError<E>>
     where
         T: Clone,
         E: Clone,
     {
-        self.get_until(None)
+        self.get_until("FutureResult::get", None)
     }
 
     /// As [`get`](Self::get), for at most `timeout`.
@@ -207,15 +214,17 @@ impl<T, E> FutureResult<T, E> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, FutureError<E>>
     where
         T: Clone,
         E: Clone,
     {
-        self.get_until(Some(instant_after(timeout)))
+        self.get_until("FutureResult::get_timeout", Some(instant_after(timeout)))
     }
 
-    fn get_until(&self, deadline: Option<Instant>) -> Result<T, FutureError<E>>
+    #[track_caller]
+    fn get_until(&self, called: &str, deadline: Option<Instant>) -> Result<T, FutureError<E>>
     where
         T: Clone,
         E: Clone,
@@ -225,7 +234,7 @@ impl<T, E> FutureResult<T, E> {
             if let Some(outcome) = self.shared.outcome() {
                 return Result::clone(&outcome);
             }
-            match self.shared.done.wait_until(Reason::Other("a result"), deadline) {
+            match self.shared.done.wait_for(called, Reason::Other("a result"), deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(FutureError::TimedOut),
                 Unparked::Refused => return Err(FutureError::Refused),

@@ -311,8 +311,9 @@ impl<M> Subscription<M> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv(&self) -> Result<Delivery<M>, BroadcastRecvError> {
-        self.recv_until(None)
+        self.recv_until("Subscription::recv", None)
     }
 
     /// As [`recv`](Self::recv), for at most `timeout`.
@@ -328,18 +329,20 @@ impl<M> Subscription<M> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<M>, BroadcastRecvError> {
-        self.recv_until(Some(instant_after(timeout)))
+        self.recv_until("Subscription::recv_timeout", Some(instant_after(timeout)))
     }
 
-    fn recv_until(&self, deadline: Option<Instant>) -> Result<Delivery<M>, BroadcastRecvError> {
+    #[track_caller]
+    fn recv_until(&self, called: &str, deadline: Option<Instant>) -> Result<Delivery<M>, BroadcastRecvError> {
         cancel::checkpoint_current();
         loop {
             match self.try_recv() {
                 Err(BroadcastRecvError::Empty) => {}
                 ended => return ended,
             }
-            match self.queue.waiting.wait_until(Reason::Other("a published message"), deadline) {
+            match self.queue.waiting.wait_for(called, Reason::Other("a published message"), deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(BroadcastRecvError::TimedOut),
                 Unparked::Refused => return Err(BroadcastRecvError::Refused),

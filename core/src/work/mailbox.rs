@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crate::cancel;
 use crate::channel::handoff::{End, Handoff, Nothing};
 use crate::channel::{RecvTimeoutError, SendError, TrySendError, instant_after};
-use crate::park::Reason;
+use crate::park::{Reason, Unparked};
 use crate::wait_queue::WaitQueue;
 
 /// A queue of messages that can be told to end (BEA-2). A clone is the same mailbox.
@@ -121,6 +121,7 @@ impl<M> Mailbox<M> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn send(&self, message: M) -> Result<(), SendError<M>> {
         let shared = &*self.shared;
         cancel::checkpoint_current();
@@ -131,7 +132,7 @@ impl<M> Mailbox<M> {
             shared.messages.put(End::Back, message);
             return Ok(());
         }
-        if !shared.senders.wait(Reason::Other("room in a mailbox")) {
+        if shared.senders.wait_for("Mailbox::send", Reason::Other("room in a mailbox"), None) != Unparked::Woken {
             return Err(SendError::Refused(message));
         }
         shared.reserved.set(shared.reserved.get() - 1);
@@ -171,9 +172,10 @@ impl<M> Mailbox<M> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv(&self) -> Recv<M> {
         // Without a deadline, nothing else than a message and the two ends can come.
-        self.recv_until(None).map_or(Recv::Exit, Recv::Message)
+        self.recv_until("Mailbox::recv", None).map_or(Recv::Exit, Recv::Message)
     }
 
     /// Takes the next message, and waits for it for at most `timeout`.
@@ -190,8 +192,9 @@ impl<M> Mailbox<M> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Recv<M>, RecvTimeoutError> {
-        match self.recv_until(Some(instant_after(timeout))) {
+        match self.recv_until("Mailbox::recv_timeout", Some(instant_after(timeout))) {
             Ok(message) => Ok(Recv::Message(message)),
             Err(Nothing::Closed) => Ok(Recv::Exit),
             Err(Nothing::TimedOut) => Err(RecvTimeoutError::Timeout),
@@ -204,8 +207,9 @@ impl<M> Mailbox<M> {
         &self.shared.messages
     }
 
-    fn recv_until(&self, deadline: Option<Instant>) -> Result<M, Nothing> {
-        let taken = self.shared.messages.take(End::Front, Reason::Other("a message in a mailbox"), deadline);
+    #[track_caller]
+    fn recv_until(&self, called: &str, deadline: Option<Instant>) -> Result<M, Nothing> {
+        let taken = self.shared.messages.take(called, End::Front, Reason::Other("a message in a mailbox"), deadline);
         self.shared.admit();
         taken
     }

@@ -202,6 +202,7 @@ impl TaskHandle {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn join(&self) -> Result<(), TaskJoinError> {
         let shared = &*self.shared;
         cancel::checkpoint_current();
@@ -209,7 +210,7 @@ impl TaskHandle {
             if shared.runs_here() {
                 return Err(TaskJoinError::WouldDeadlock { task: shared.name.clone() });
             }
-            if !shared.ended.wait(Reason::Other("the end of a task")) {
+            if shared.ended.wait_for("TaskHandle::join", Reason::Other("the end of a task"), None) != Unparked::Woken {
                 return Err(TaskJoinError::Refused { task: shared.name.clone() });
             }
         }
@@ -339,8 +340,9 @@ impl TaskContext {
     /// # Cancellation
     ///
     /// Unwinds.
+    #[track_caller]
     pub fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
-        self.wait_until(Reason::Sleeping, Some(instant_after(duration)))
+        self.wait_for("TaskContext::sleep", Reason::Sleeping, Some(instant_after(duration)))
     }
 
     /// Waits until the task is to stop; returns at once in a coroutine that unwinds, which ends anyway.
@@ -348,15 +350,17 @@ impl TaskContext {
     /// # Cancellation
     ///
     /// Unwinds.
+    #[track_caller]
     pub fn wait_stop(&self) {
         // Without a deadline it ends in no other way.
-        let _ = self.wait_until(Reason::Other("the word to stop"), None);
+        let _ = self.wait_for("TaskContext::wait_stop", Reason::Other("the word to stop"), None);
     }
 
-    fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Result<(), Stopped> {
+    #[track_caller]
+    fn wait_for(&self, called: &str, reason: Reason, deadline: Option<Instant>) -> Result<(), Stopped> {
         cancel::checkpoint_current();
         self.check()?;
-        match self.shared.stop.wait_until(reason, deadline) {
+        match self.shared.stop.wait_for(called, reason, deadline) {
             Unparked::TimedOut => Ok(()),
             Unparked::Woken | Unparked::Refused => Err(Stopped),
         }
