@@ -17,12 +17,13 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use grapeshot_core::now;
-use grapeshot_net::{TcpStream, WaitLimit};
+use grapeshot_net::WaitLimit;
 use http::StatusCode;
 
 use crate::Limits;
 use crate::buffer::{BLOCK, Buffer};
 use crate::proto::{BodyDecoder, BodyError, CONTINUE, RequestHead, Step};
+use crate::stream::Stream;
 
 /// The body of a request; `Read` gives it decoded.
 ///
@@ -30,7 +31,7 @@ use crate::proto::{BodyDecoder, BodyError, CONTINUE, RequestHead, Step};
 /// `TimedOut` when it sends too slowly, and `UnexpectedEof` when it stops in the middle;
 /// the server then answers as the limit says, whatever the handler returns.
 pub struct Body<'c> {
-    stream: &'c TcpStream,
+    stream: &'c Stream,
     limits: &'c Limits,
     leftover: &'c [u8],
     more: &'c mut Buffer,
@@ -53,7 +54,7 @@ struct Failure {
 
 impl<'c> Body<'c> {
     pub(crate) fn new(
-        stream: &'c TcpStream,
+        stream: &'c Stream,
         limits: &'c Limits,
         head: &RequestHead,
         leftover: &'c [u8],

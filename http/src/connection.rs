@@ -20,12 +20,12 @@
 
 use std::cell::OnceCell;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Direction, Hibernation, Turn, Unparked, now};
-use grapeshot_net::{TcpStream, WaitLimit};
+use grapeshot_core::{Hibernation, Turn, Unparked, now};
+use grapeshot_net::WaitLimit;
 use http::StatusCode;
 
 use crate::answer::{Next, Outcome, answer, contained, finish_body, log_entry, response_head};
@@ -38,6 +38,7 @@ use crate::refusal::Refusal;
 use crate::request::{Reply, Request};
 use crate::response::{ResponseBody, Upgraded};
 use crate::server::Shared;
+use crate::stream::{Arrived, Stream};
 use crate::writer::Progress;
 
 /// What a connection between two requests waits for, as listings show it.
@@ -72,7 +73,7 @@ impl Buffers {
 }
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     shared: Rc<Shared>,
     served: u64,
@@ -102,13 +103,13 @@ fn is_drained(&(read, had_room): &(usize, bool)) -> bool {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, shared: Rc<Shared>) -> Box<Connection> {
+    pub(crate) fn new(stream: Stream, peer: SocketAddr, shared: Rc<Shared>) -> Box<Connection> {
         Box::new(Connection { stream, peer, shared, served: 0 })
     }
 
     pub(crate) fn first_turn(self: Box<Connection>) -> Turn {
         // Responses are written whole, so waiting to gather more only delays them. A failure costs speed, not sense.
-        let _ = self.stream.set_nodelay(true);
+        let _ = self.stream.tcp().set_nodelay(true);
         // Not zero unless the limit is, which then acts as no time at all.
         let patience = self.shared.limits.write_timeout.max(Duration::from_millis(1));
         let _ = self.stream.set_write_timeout(Some(patience));
@@ -149,24 +150,23 @@ impl Connection {
         let Shared { limits, linger, .. } = &*self.shared;
         let linger = (*linger).min(limits.idle_timeout);
         let mut taken = None;
-        let read = |stream: &std::net::TcpStream| {
+        let read = |arrived: Arrived<'_>| {
             let buffers: &mut Box<Buffers> = taken.get_or_insert_with(|| self.shared.take_buffers());
-            let read = self.fill(&mut buffers.input, stream);
+            let read = self.fill(&mut buffers.input, arrived);
             if matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
                 taken.take().into_iter().for_each(|buffers| self.shared.give_back_buffers(buffers));
             }
             read
         };
-        let source = self.stream.source();
         let place = self.shared.linger_place();
         let done = if self.shared.is_draining() {
             // What has arrived by now is still answered.
-            source.attempt(Direction::Read, NEXT_REQUEST, WaitLimit::After(Duration::ZERO), is_drained, read)
+            self.stream.attempt_read(NEXT_REQUEST, WaitLimit::After(Duration::ZERO), is_drained, read)
         } else if place.is_some() {
             let until = now().checked_add(linger).map_or(WaitLimit::Never, WaitLimit::At);
-            source.attempt(Direction::Read, NEXT_REQUEST, until, is_drained, read)
+            self.stream.attempt_read(NEXT_REQUEST, until, is_drained, read)
         } else {
-            source.try_attempt(Direction::Read, NEXT_REQUEST, is_drained, read)
+            self.stream.try_read(NEXT_REQUEST, is_drained, read)
         };
         match (done, taken) {
             (Ok((1.., _)), Some(buffers)) => Arrival::Bytes(buffers),
@@ -187,7 +187,7 @@ impl Connection {
         let deadline = now().checked_add(limits.idle_timeout.saturating_sub(waited));
         let waiting = Hibernation::until_readable(
             self,
-            |connection| connection.stream.source(),
+            |connection| connection.stream.tcp().source(),
             NEXT_REQUEST,
             deadline,
             |connection, unparked| match unparked {
@@ -260,15 +260,15 @@ impl Connection {
 
     fn read(&self, buffers: &mut Buffers, name: &'static str, limit: WaitLimit) -> io::Result<usize> {
         let input = &mut buffers.input;
-        let read = |stream: &std::net::TcpStream| self.fill(input, stream);
-        self.stream.source().attempt(Direction::Read, name, limit, is_drained, read).map(|(read, _)| read)
+        let read = |arrived: Arrived<'_>| self.fill(input, arrived);
+        self.stream.attempt_read(name, limit, is_drained, read).map(|(read, _)| read)
     }
 
     /// Reads once; says how much, and whether there was room for more.
-    fn fill(&self, input: &mut Buffer, mut stream: &std::net::TcpStream) -> io::Result<(usize, bool)> {
+    fn fill(&self, input: &mut Buffer, mut arrived: Arrived<'_>) -> io::Result<(usize, bool)> {
         // A little more than the longest head.
         let most = self.shared.limits.head_bytes.min(crate::Limits::MAX_HEAD_BYTES) + 64;
-        let read = input.fill(most, |room| stream.read(room))?;
+        let read = input.fill(most, |room| arrived.read(room))?;
         Ok((read, input.has_room()))
     }
 
@@ -369,7 +369,7 @@ impl Connection {
     ///
     /// Closing with unread input makes the kernel send a reset, which may overtake the response (RFC 9112 §9.6).
     fn farewell(&self, buffers: &mut Buffers) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream.shutdown_write().is_err() {
             return;
         }
         let deadline = now() + FAREWELL;

@@ -28,6 +28,7 @@
 
 mod server;
 mod connection;
+mod stream;
 mod answer;
 mod refusal;
 mod handler;
@@ -48,5 +49,6 @@ pub use self::log::{LogEntry, RequestLine};
 pub use self::request::Request;
 pub use self::response::{InvalidHeader, Response, Upgraded};
 pub use self::server::{Server, ServerHandle};
+pub use self::stream::Stream;
 pub use self::writer::ResponseWriter;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};

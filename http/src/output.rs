@@ -8,13 +8,14 @@
 //!
 //! A peer that takes a response more slowly than the [`Limits`] ask for is such a failure too.
 
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::time::Duration;
 
-use grapeshot_core::{Direction, now};
-use grapeshot_net::{TcpStream, WaitLimit};
+use grapeshot_core::now;
+use grapeshot_net::WaitLimit;
 
 use crate::Limits;
+use crate::stream::Stream;
 
 /// Bytes are gathered up to this many before they are written; pipelined responses share a write.
 pub(crate) const GATHERED: usize = 32 << 10;
@@ -126,7 +127,7 @@ impl Output {
 
     /// Adds bytes; writes when many wait, and copies no large ones.
     #[inline]
-    pub(crate) fn send(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() > COPIED {
             return self.write_with(stream, bytes);
         }
@@ -135,12 +136,12 @@ impl Output {
     }
 
     /// Writes what waits.
-    pub(crate) fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<()> {
         if self.gathered.is_empty() { Ok(()) } else { self.write_with(stream, &[]) }
     }
 
     /// Writes what waits, and `bytes` after it.
-    fn write_with(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    fn write_with(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<()> {
         self.writes += 1;
         if std::mem::replace(&mut self.is_broken, true) {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "an earlier write to this connection failed"));
@@ -169,11 +170,11 @@ impl Output {
 }
 
 /// Writes two stretches of bytes with as few system calls as it takes, and copies neither.
-fn write_both(stream: &TcpStream, mut first: &[u8], mut second: &[u8], pace: &mut Pace) -> io::Result<()> {
+fn write_both(stream: &Stream, mut first: &[u8], mut second: &[u8], pace: &mut Pace) -> io::Result<()> {
     while !first.is_empty() || !second.is_empty() {
         let began = now();
         let waited = || now().saturating_duration_since(began);
-        match write_some(stream, first, second, pace.limit()) {
+        match stream.write_both_within(first, second, pace.limit()) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
                 pace.note(written, waited());
@@ -184,15 +185,6 @@ fn write_both(stream: &TcpStream, mut first: &[u8], mut second: &[u8], pace: &mu
         }
     }
     Ok(())
-}
-
-fn write_some(stream: &TcpStream, first: &[u8], second: &[u8], limit: WaitLimit) -> io::Result<usize> {
-    if second.is_empty() {
-        return stream.write_within(first, limit);
-    }
-    let is_full = |&written: &usize| written < first.len() + second.len();
-    let write = |mut stream: &std::net::TcpStream| stream.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]);
-    stream.source().attempt(Direction::Write, "write", limit, is_full, write)
 }
 
 #[cfg(test)]

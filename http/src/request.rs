@@ -5,7 +5,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use grapeshot_net::TcpStream;
 use http::header::HeaderValue;
 use http::{HeaderMap, Method, Uri, Version};
 
@@ -15,6 +14,7 @@ use crate::output::Output;
 use crate::proto::{BodyLength, HeadView, ReplyTo, ResponseHead};
 use crate::response::{Response, ResponseBody};
 use crate::server::Shared;
+use crate::stream::Stream;
 use crate::writer::{Begun, FramedWriter, Progress, ResponseWriter};
 
 /// One request: its head, and its body to be read.
@@ -33,7 +33,7 @@ pub struct Request<'c> {
 
 /// What a response needs of the connection.
 pub(crate) struct Reply<'c> {
-    pub(crate) stream: &'c TcpStream,
+    pub(crate) stream: &'c Stream,
     pub(crate) output: &'c mut Output,
     pub(crate) shared: &'c Shared,
     pub(crate) to: ReplyTo,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use grapeshot_net::TcpStream;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use crate::proto::BodyLength;
+use crate::stream::Stream;
 
 /// A response: a status, headers and a body.
 ///
@@ -75,7 +75,7 @@ pub(crate) struct BodyReader<R: ?Sized = dyn Read> {
 #[derive(Debug)]
 pub struct Upgraded {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What the peer has already sent of the new protocol; it comes before anything read from `stream`.
     pub buffered: Vec<u8>,
 }

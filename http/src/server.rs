@@ -31,6 +31,7 @@ use crate::log::LogEntry;
 use crate::proto::StandingHeaders;
 use crate::request::Request;
 use crate::response::Response;
+use crate::stream::Stream;
 
 /// How many sets of buffers are kept for connections that wake.
 const SPARE_BUFFERS: usize = 64;
@@ -264,7 +265,7 @@ fn accept_the_last(listener: &TcpListener, group: &Group, shared: &Rc<Shared>) {
 }
 
 fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let connection = Connection::new(stream, peer, shared.clone());
+    let connection = Connection::new(Stream::plain(stream), peer, shared.clone());
     let builder = Builder::new().name(format!("http {peer}"));
     if let Err(error) = group.spawn_turns(builder, move || connection.first_turn()) {
         print_stderr(&format!("http: the connection of {peer} was dropped: {error}"));

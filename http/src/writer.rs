@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use grapeshot_net::TcpStream;
 use http::StatusCode;
 
 use crate::output::{Mark, Output};
 use crate::proto::{ChunkEncoder, ResponseFraming, ResponsePlan};
 use crate::response::Response;
+use crate::stream::Stream;
 
 /// How much of a stream is gathered into one chunk.
 const CHUNK: usize = 8 << 10;
@@ -24,7 +24,7 @@ pub(crate) enum SendError {
 
 /// Sends a whole body after a head that has been gathered.
 pub(crate) fn send_bytes(
-    stream: &TcpStream,
+    stream: &Stream,
     output: &mut Output,
     bytes: &[u8],
     framing: ResponseFraming,
@@ -40,7 +40,7 @@ pub(crate) fn send_bytes(
 
 /// Sends a body as its reader gives it.
 pub(crate) fn send_reader(
-    stream: &TcpStream,
+    stream: &Stream,
     output: &mut Output,
     reader: &mut dyn Read,
     framing: ResponseFraming,
@@ -69,7 +69,7 @@ pub(crate) fn send_reader(
 
 /// Frames a stream of bytes.
 pub(crate) struct FramedWriter<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     output: &'a mut Output,
     framing: ResponseFraming,
     /// The bytes of the next chunk.
@@ -80,7 +80,7 @@ pub(crate) struct FramedWriter<'a> {
 impl<'a> FramedWriter<'a> {
     /// Counts in `sent`, which starts at zero, the bytes of the body as they are taken.
     pub(crate) fn new(
-        stream: &'a TcpStream,
+        stream: &'a Stream,
         output: &'a mut Output,
         framing: ResponseFraming,
         sent: &'a mut u64,
