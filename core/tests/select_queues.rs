@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use grapeshot_core::channel::{self, Fifo};
+use grapeshot_core::channel::{self, Deque, Fifo};
 use grapeshot_core::select::{IntoArm, after};
 use grapeshot_core::test::{self, Log};
 use grapeshot_core::work::{FutureError, FutureResult, Gateway, Mailbox, Recv, future_result};
@@ -93,6 +93,28 @@ fn an_item_passes_over_an_arm_that_has_lost() {
         mailbox.send(3).unwrap();
         assert_eq!((selecting.join().unwrap(), popping.join().unwrap()), (1, 2));
         assert_eq!(mailbox.recv(), Recv::Message(3));
+    });
+}
+
+#[test]
+fn an_arm_takes_from_either_end_of_a_deque() {
+    test::run(|| {
+        let deque = Rc::new(Deque::new());
+        let waiting = spawn({
+            let deque = deque.clone();
+            move || {
+                select! {
+                    item = deque.popping() => item.unwrap(),
+                    () = after(Duration::from_secs(1)) => 0,
+                }
+            }
+        });
+        yield_now();
+        (1..=4).for_each(|item| deque.append(item));
+        assert_eq!(waiting.join().unwrap(), 1, "who waits is given what comes");
+        let right = select! { item = deque.popping() => item.unwrap() };
+        let left = select! { item = deque.popping_left() => item.unwrap() };
+        assert_eq!((left, right, deque.len()), (2, 4, 1));
     });
 }
 

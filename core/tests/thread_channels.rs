@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::channel::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use grapeshot_core::select::after;
+use grapeshot_core::select::{IntoArm as _, after, select_any};
 use grapeshot_core::test::{self, Log, Test};
 use grapeshot_core::{
     JoinError, Reason, ThreadReceiver, ThreadSender, WorkerPool, channel, coroutines, now, offload, random_u64, select,
@@ -275,6 +275,67 @@ fn a_losing_arm_leaves_no_place_and_passes_its_wake_on() {
         thread::spawn(move || sender.send(2).unwrap()).join().unwrap();
         assert_eq!(selecting.join().unwrap(), Ok(1));
         assert_eq!(waiting.join().unwrap(), Ok(2));
+    });
+}
+
+#[test]
+fn an_arm_sends_when_another_thread_has_made_room() {
+    Test::new().real_time().run(|| {
+        let (sender, receiver) = thread_channel(1);
+        sender.send(1).unwrap();
+        let (_silent, never) = channel::bounded::<()>(1);
+        let (ready, is_ready) = thread_channel::<()>(1);
+        let elsewhere = thread::spawn(move || {
+            is_ready.recv().unwrap();
+            (receiver.recv(), receiver.recv())
+        });
+        let selecting = spawn(move || {
+            select! {
+                sent = sender.sending(2) => sent,
+                _ = &never => Err(SendError::Refused(0)),
+            }
+        });
+        yield_now();
+        ready.send(()).unwrap();
+        assert_eq!(selecting.join().unwrap(), Ok(()));
+        assert_eq!(offload(move || elsewhere.join().unwrap()), (Ok(1), Ok(2)));
+    });
+}
+
+#[test]
+fn a_sending_arm_that_loses_gives_its_item_back_and_passes_the_room_on() {
+    test::run(|| {
+        let (sender, receiver) = thread_channel(1);
+        sender.send(1).unwrap();
+        let (other, others) = channel::bounded(1);
+        let selecting = spawn({
+            let sender = sender.clone();
+            move || {
+                let mut sending = sender.sending(2);
+                let mut waiting = (&others).into_arm();
+                assert_eq!(select_any(&mut [&mut sending, &mut waiting]), 1);
+                sending.into_item()
+            }
+        });
+        let behind = spawn(move || sender.send(3));
+        yield_now();
+        other.send(()).unwrap();
+        // The wake for this room is the losing arm's, which passes it on.
+        let (first, receiver) = thread::spawn(move || (receiver.recv(), receiver)).join().unwrap();
+        assert_eq!(first, Ok(1));
+        assert_eq!(selecting.join().unwrap(), Some(2));
+        behind.join().unwrap().unwrap();
+        assert_eq!(receiver.recv(), Ok(3));
+    });
+}
+
+#[test]
+fn a_sending_arm_says_that_nobody_receives() {
+    test::run(|| {
+        let (sender, receiver) = thread_channel(1);
+        drop(receiver);
+        let sent = select! { sent = sender.sending(1) => sent };
+        assert_eq!(sent, Err(SendError::Disconnected(1)));
     });
 }
 

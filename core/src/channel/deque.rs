@@ -31,7 +31,7 @@ const REASON: Reason = Reason::Other("an item of a deque");
 /// });
 /// ```
 pub struct Deque<T> {
-    items: Handoff<T>,
+    pub(crate) items: Handoff<T>,
 }
 
 impl<T> Deque<T> {

@@ -4,6 +4,15 @@ use super::{Arm, IntoArm, Selectable, not_selected};
 use crate::channel::{Channel, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError, oneshot};
 use crate::park::Unparker;
 
+/// What an attempt to receive comes to; `None` if there is something to wait for.
+pub(crate) fn received<T>(attempt: Result<T, TryRecvError>) -> Option<Result<T, RecvError>> {
+    match attempt {
+        Ok(item) => Some(Ok(item)),
+        Err(TryRecvError::Disconnected) => Some(Err(RecvError::Disconnected)),
+        Err(TryRecvError::Empty) => None,
+    }
+}
+
 /// The arm of a [`Receiver`]: completes with an item, or an error once there will be none.
 #[must_use = "an arm does nothing until it is selected"]
 pub struct Receiving<'a, T> {
@@ -22,11 +31,7 @@ impl<'a, T> IntoArm for &'a Receiver<T> {
 
 impl<T> Selectable for Receiving<'_, T> {
     fn try_complete(&mut self) -> bool {
-        self.output = match self.channel.try_recv() {
-            Ok(item) => Some(Ok(item)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError::Disconnected)),
-            Err(TryRecvError::Empty) => None,
-        };
+        self.output = received(self.channel.try_recv());
         self.output.is_some()
     }
 
@@ -179,11 +184,7 @@ impl<'a, T> IntoArm for &'a mut oneshot::Receiver<T> {
 
 impl<T> Selectable for OnceReceiving<'_, T> {
     fn try_complete(&mut self) -> bool {
-        self.output = match self.receiver.try_recv() {
-            Ok(item) => Some(Ok(item)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError::Disconnected)),
-            Err(TryRecvError::Empty) => None,
-        };
+        self.output = received(self.receiver.try_recv());
         self.output.is_some()
     }
 

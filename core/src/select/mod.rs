@@ -35,6 +35,7 @@ use crate::panics;
 use crate::park::{Reason, Unparked, Unparker, Withdrawal, park_for};
 use crate::scheduler;
 
+pub(crate) use self::channels::received;
 pub use self::channels::{OnceReceiving, Receiving, Sending};
 pub use self::events::{Timer, Turn, after, at};
 pub use self::queues::{Awaiting, Popping, ReceivingMail};

@@ -5,7 +5,8 @@
 //! so an arm that loses was given none.
 
 use super::{Arm, IntoArm, Selectable, not_selected};
-use crate::channel::{BroadcastReceiver, BroadcastRecvError, Fifo, WatchError, WatchReceiver};
+use crate::channel::handoff::{End, Handoff};
+use crate::channel::{BroadcastReceiver, BroadcastRecvError, Deque, Fifo, WatchError, WatchReceiver};
 use crate::park::Unparker;
 use crate::source::RefusedError;
 use crate::wait_queue::WaitQueue;
@@ -165,10 +166,13 @@ impl<S: Condition> Arm for Awaiting<'_, S> {
     }
 }
 
-/// The arm of a [`Fifo`]: completes with what its `pop` would return.
+/// The arm of a [`Fifo`], and those that [`Deque::popping`] and [`Deque::popping_left`] make:
+/// completes with what the `pop` would return.
 #[must_use = "an arm does nothing until it is selected"]
 pub struct Popping<'a, T> {
-    fifo: &'a Fifo<T>,
+    items: &'a Handoff<T>,
+    end: End,
+    operation: &'static str,
     ticket: u64,
     output: Option<Result<T, RefusedError>>,
 }
@@ -177,31 +181,63 @@ impl<'a, T> IntoArm for &'a Fifo<T> {
     type Arm = Popping<'a, T>;
 
     fn into_arm(self) -> Popping<'a, T> {
-        Popping { fifo: self, ticket: 0, output: None }
+        Popping::new(&self.items, End::Front, "pop")
+    }
+}
+
+impl<T> Deque<T> {
+    /// An arm of a select that takes the item at the right end, as [`pop`](Deque::pop) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_core::{channel::Deque, select, test};
+    ///
+    /// test::run(|| {
+    ///     let deque = Deque::new();
+    ///     deque.append("bottom");
+    ///     deque.append("top");
+    ///     let taken = select! { item = deque.popping() => item.unwrap() };
+    ///     assert_eq!(taken, "top");
+    /// });
+    /// ```
+    pub fn popping(&self) -> Popping<'_, T> {
+        Popping::new(&self.items, End::Back, "pop")
+    }
+
+    /// An arm of a select that takes the item at the left end, as [`pop_left`](Deque::pop_left) does.
+    pub fn popping_left(&self) -> Popping<'_, T> {
+        Popping::new(&self.items, End::Front, "pop_left")
+    }
+}
+
+impl<'a, T> Popping<'a, T> {
+    fn new(items: &'a Handoff<T>, end: End, operation: &'static str) -> Popping<'a, T> {
+        Popping { items, end, operation, ticket: 0, output: None }
     }
 }
 
 impl<T> Selectable for Popping<'_, T> {
     fn try_complete(&mut self) -> bool {
-        self.output = self.fifo.try_pop().map(Ok);
+        self.output = self.items.try_take(self.end).map(Ok);
         self.output.is_some()
     }
 
     fn arm(&mut self, unparker: Unparker) {
-        self.ticket = self.fifo.items.enter(unparker);
+        self.ticket = self.items.enter(unparker);
     }
 
     fn disarm(&mut self) {
-        self.fifo.items.leave(self.ticket);
+        self.items.leave(self.ticket);
     }
 
     fn complete_woken(&mut self) -> bool {
-        self.output = self.fifo.items.take_given(self.ticket).map(Ok);
+        self.output = self.items.take_given(self.ticket).map(Ok);
         self.output.is_some()
     }
 
     fn refuse(&mut self) -> bool {
-        self.output = Some(Err(RefusedError { operation: "pop" }));
+        self.output = Some(Err(RefusedError { operation: self.operation }));
         true
     }
 }

@@ -72,7 +72,7 @@ pub(super) struct State<T> {
     senders: usize,
     receivers: usize,
     is_closed: bool,
-    sending: WaitList,
+    pub(super) sending: WaitList,
     pub(super) receiving: WaitList,
 }
 
@@ -110,6 +110,11 @@ impl<T> State<T> {
         !self.items.is_empty() || self.is_closed || self.senders == 0
     }
 
+    /// Whether a push would come to an end, if only to an error.
+    pub(super) fn can_push(&self) -> bool {
+        self.items.len() < self.capacity || self.is_closed || self.receivers == 0
+    }
+
     fn close(&mut self) -> Vec<RemoteUnparker> {
         self.is_closed = true;
         let sending = self.sending.take();
@@ -119,7 +124,7 @@ impl<T> State<T> {
 
 /// The end of a [`thread_channel`] that items go into.
 pub struct ThreadSender<T> {
-    channel: Arc<Mutex<State<T>>>,
+    pub(super) channel: Arc<Mutex<State<T>>>,
 }
 
 /// How a send ended, with the item unless it was sent.

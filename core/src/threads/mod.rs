@@ -43,7 +43,7 @@ pub(crate) use self::inbox::{Inbox, Mail};
 pub use self::join::RemoteJoinHandle;
 pub use self::offload::{OffloadLimits, offload, set_offload_limits, try_offload};
 pub use self::pool::PoolError;
-pub use self::select::{RemoteJoining, ThreadReceiving};
+pub use self::select::{RemoteJoining, ThreadReceiving, ThreadSending};
 pub use self::shards::{ShardExits, Shards};
 pub(crate) use self::tickets::Tickets;
 pub use self::worker_pool::WorkerPool;

@@ -2,12 +2,12 @@
 
 use std::sync::Mutex;
 
-use crate::channel::{RecvError, TryRecvError};
+use crate::channel::{RecvError, SendError, TrySendError};
 use crate::park::Unparker;
 use crate::scheduler;
-use crate::select::{Arm, IntoArm, Selectable, not_selected};
+use crate::select::{Arm, IntoArm, Selectable, not_selected, received};
 use crate::spawn::JoinError;
-use crate::threads::channel::ThreadReceiver;
+use crate::threads::channel::{ThreadReceiver, ThreadSender};
 use crate::threads::join::RemoteJoinHandle;
 use crate::threads::tickets::Ticket;
 use crate::threads::waiting::{RemoteUnparker, WaitList, lock, open_ticket, wake_one};
@@ -83,11 +83,7 @@ impl<'a, T> IntoArm for &'a ThreadReceiver<T> {
 
 impl<T> Selectable for ThreadReceiving<'_, T> {
     fn try_complete(&mut self) -> bool {
-        self.output = match self.receiver.try_recv() {
-            Ok(item) => Some(Ok(item)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError::Disconnected)),
-            Err(TryRecvError::Empty) => None,
-        };
+        self.output = received(self.receiver.try_recv());
         self.output.is_some()
     }
 
@@ -109,6 +105,82 @@ impl<T> Arm for ThreadReceiving<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn into_output(self) -> Result<T, RecvError> {
+        self.output.unwrap_or_else(|| not_selected())
+    }
+}
+
+/// The arm that [`ThreadSender::sending`] makes: completes when the item has been sent, or cannot be.
+#[must_use = "an arm does nothing until it is selected"]
+pub struct ThreadSending<'a, T> {
+    sender: &'a ThreadSender<T>,
+    place: Place,
+    item: Option<T>,
+    output: Option<Result<(), SendError<T>>>,
+}
+
+impl<T> ThreadSender<T> {
+    /// An arm of a select that sends `item`.
+    ///
+    /// When another arm is selected the item has not been sent; [`ThreadSending::into_item`] gives it back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use grapeshot_core::select::after;
+    /// use grapeshot_core::{select, test, thread_channel};
+    ///
+    /// test::run(|| {
+    ///     let (sender, _receiver) = thread_channel(1);
+    ///     sender.send("first").unwrap();
+    ///     let sent = select! {
+    ///         sent = sender.sending("second") => sent.is_ok(),
+    ///         _ = after(Duration::from_secs(1)) => false,
+    ///     };
+    ///     assert!(!sent, "nobody has taken the first");
+    /// });
+    /// ```
+    pub fn sending(&self, item: T) -> ThreadSending<'_, T> {
+        ThreadSending { sender: self, place: Place::default(), item: Some(item), output: None }
+    }
+}
+
+impl<T> ThreadSending<'_, T> {
+    /// The item, unless it has been sent.
+    pub fn into_item(self) -> Option<T> {
+        self.item.or_else(|| self.output?.err().map(SendError::into_inner))
+    }
+}
+
+impl<T> Selectable for ThreadSending<'_, T> {
+    fn try_complete(&mut self) -> bool {
+        let Some(item) = self.item.take() else { return self.output.is_some() };
+        match self.sender.try_send(item) {
+            Ok(()) => self.output = Some(Ok(())),
+            Err(TrySendError::Disconnected(item)) => self.output = Some(Err(SendError::Disconnected(item))),
+            Err(TrySendError::Full(item)) => self.item = Some(item),
+        }
+        self.output.is_some()
+    }
+
+    fn arm(&mut self, unparker: Unparker) {
+        self.place.enter(&self.sender.channel, |state| &mut state.sending, unparker, |state| state.can_push());
+    }
+
+    fn disarm(&mut self) {
+        self.place.leave(&self.sender.channel, |state| &mut state.sending);
+    }
+
+    fn refuse(&mut self) -> bool {
+        self.output = self.item.take().map(|item| Err(SendError::Refused(item)));
+        self.output.is_some()
+    }
+}
+
+impl<T> Arm for ThreadSending<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn into_output(self) -> Result<(), SendError<T>> {
         self.output.unwrap_or_else(|| not_selected())
     }
 }
