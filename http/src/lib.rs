@@ -39,6 +39,7 @@ mod log;
 mod body;
 mod writer;
 mod output;
+mod pace;
 mod buffer;
 pub mod proto;
 

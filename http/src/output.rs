@@ -9,12 +9,9 @@
 //! A peer that takes a response more slowly than the [`Limits`] ask for is such a failure too.
 
 use std::io;
-use std::time::Duration;
-
-use grapeshot_core::now;
-use grapeshot_net::WaitLimit;
 
 use crate::Limits;
+use crate::pace::Pace;
 use crate::stream::Stream;
 
 /// Bytes are gathered up to this many before they are written; pipelined responses share a write.
@@ -34,56 +31,6 @@ pub(crate) struct Output {
     pace: Pace,
 }
 
-/// How fast the peer takes the response.
-#[derive(Debug, Default)]
-struct Pace {
-    bytes_per_second: u64,
-    grace: Duration,
-    /// How long one write may wait.
-    patience: Duration,
-    /// How long was waited for the peer, and how much it took then.
-    waited: Duration,
-    taken: u64,
-}
-
-impl Pace {
-    /// How much longer the peer may be waited for, as its rate is so far.
-    fn left(&self) -> Duration {
-        let earned = Duration::from_millis(self.taken.saturating_mul(1000) / self.bytes_per_second.max(1));
-        self.grace.saturating_add(earned).saturating_sub(self.waited)
-    }
-
-    fn limit(&self) -> WaitLimit {
-        WaitLimit::After(self.left().min(self.patience))
-    }
-
-    /// Counts a write that took `taken` bytes after having `waited`; what the kernel took at once does not count.
-    fn note(&mut self, taken: usize, waited: Duration) {
-        if !waited.is_zero() {
-            self.waited += waited;
-            self.taken += taken as u64;
-        }
-    }
-
-    /// Says which limit it was that a write ran into after having `waited`.
-    fn explain(&self, error: io::Error, waited: Duration) -> io::Error {
-        if error.kind() != io::ErrorKind::TimedOut {
-            return error;
-        }
-        let what = if self.left() <= self.patience {
-            let Pace { bytes_per_second, taken, .. } = self;
-            format!(
-                "the peer took {taken} bytes while the server waited {:?}, \
-                 slower than the {bytes_per_second} bytes a second that it asks for",
-                self.waited + waited
-            )
-        } else {
-            format!("the peer took nothing for {:?}", self.patience)
-        };
-        io::Error::new(io::ErrorKind::TimedOut, what)
-    }
-}
-
 /// A place in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -94,13 +41,7 @@ pub(crate) struct Mark {
 impl Output {
     /// Begins to measure how fast the peer takes a response.
     pub(crate) fn begin_response(&mut self, limits: &Limits) {
-        self.pace = Pace {
-            bytes_per_second: limits.response_bytes_per_second,
-            grace: limits.response_grace,
-            patience: limits.write_timeout,
-            waited: Duration::ZERO,
-            taken: 0,
-        };
+        self.pace = Pace::new(limits);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -146,7 +87,7 @@ impl Output {
         if std::mem::replace(&mut self.is_broken, true) {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "an earlier write to this connection failed"));
         }
-        let written = write_both(stream, &self.gathered, bytes, &mut self.pace);
+        let written = stream.write_paced(&self.gathered, bytes, &mut self.pace);
         self.gathered.clear();
         self.is_broken = written.is_err();
         written
@@ -167,24 +108,6 @@ impl Output {
     pub(crate) fn capacity(&self) -> usize {
         self.gathered.capacity()
     }
-}
-
-/// Writes two stretches of bytes with as few system calls as it takes, and copies neither.
-fn write_both(stream: &Stream, mut first: &[u8], mut second: &[u8], pace: &mut Pace) -> io::Result<()> {
-    while !first.is_empty() || !second.is_empty() {
-        let began = now();
-        let waited = || now().saturating_duration_since(began);
-        match stream.write_both_within(first, second, pace.limit()) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                pace.note(written, waited());
-                let of_first = written.min(first.len());
-                (first, second) = (&first[of_first..], &second[written - of_first..]);
-            }
-            Err(error) => return Err(pace.explain(error, waited())),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

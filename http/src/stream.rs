@@ -8,6 +8,8 @@ use std::time::Duration;
 use grapeshot_core::Direction;
 use grapeshot_net::{TcpStream, WaitLimit};
 
+use crate::pace::Pace;
+
 /// A connection's bytes: over TCP.
 ///
 /// An upgrade hands it out ([`Upgraded`](crate::Upgraded)). Reading and writing suspend until something is done.
@@ -110,13 +112,26 @@ impl Stream {
         }
     }
 
-    /// Writes of both, one after the other, what can be taken; waits at most as `limit` says.
+    /// Writes both stretches of bytes whole, one after the other, as long as the peer keeps the pace.
     #[inline]
-    pub(crate) fn write_both_within(&self, first: &[u8], second: &[u8], limit: WaitLimit) -> io::Result<usize> {
+    pub(crate) fn write_paced(&self, first: &[u8], second: &[u8], pace: &mut Pace) -> io::Result<()> {
         match &self.kind {
-            Kind::Plain(stream) => write_both_within(stream, first, second, limit),
+            Kind::Plain(stream) => write_paced(stream, first, second, pace),
         }
     }
+}
+
+/// Writes with as few system calls as it takes, and copies nothing.
+fn write_paced(stream: &TcpStream, mut first: &[u8], mut second: &[u8], pace: &mut Pace) -> io::Result<()> {
+    while !first.is_empty() || !second.is_empty() {
+        let written = pace.write(|limit| write_both_within(stream, first, second, limit))?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let of_first = written.min(first.len());
+        (first, second) = (&first[of_first..], &second[written - of_first..]);
+    }
+    Ok(())
 }
 
 fn write_both_within(stream: &TcpStream, first: &[u8], second: &[u8], limit: WaitLimit) -> io::Result<usize> {

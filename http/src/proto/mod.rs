@@ -44,6 +44,8 @@ mod chunk_encoder;
 mod response;
 mod standing;
 
+pub mod client;
+
 mod classes;
 mod decimal;
 mod error;
