@@ -14,12 +14,14 @@
 //! - No borrow of a field is alive while a coroutine runs.
 //! - The loop never waits in a process forked from its own: both would take events from one epoll instance.
 
+mod polling;
+mod turns;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,15 +30,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, getpid};
 
 use crate::cancel::{self, Frame};
-use crate::clock::{Clock, thread_cpu_nanos};
+use crate::clock::Clock;
 use crate::coroutine::prefetch;
-use crate::fault;
 use crate::identity::CoroutineId;
-use crate::local;
-use crate::panics::{self, Details, PanicNotifier};
+use crate::panics::{Details, PanicNotifier};
 use crate::park::{Outcome, Unparker};
 use crate::reactor::{Event, Reactor};
-use crate::record::{Queue, Record, State};
+use crate::record::Record;
 use crate::slots::Slots;
 use crate::stack::StackPool;
 use crate::stack_walk::Walks;
@@ -51,13 +51,6 @@ const EXTRA_RESUMES: usize = 256;
 /// How many turns ahead the record of a coroutine, and then its stack, is fetched into the cache.
 const RECORD_AHEAD: usize = 8;
 const STACK_AHEAD: usize = 4;
-
-/// The longest time the loop waits in the poller (SCH-4).
-const LONGEST_POLL: Duration = Duration::from_secs(30);
-
-/// Why a forked child ends that would wait in the reactor.
-const FORKED: &str = "this process was forked from the one that runs the loop, whose reactor it shares: \
-                      after a fork only exec, or a new process, is safe";
 
 /// The token of the pipe that signals arrive on; slots count from zero and never get there.
 pub(crate) const SIGNAL_TOKEN: usize = usize::MAX - 1;
@@ -363,200 +356,6 @@ impl Scheduler {
                 }
                 ready.pop_front()
             }
-        }
-    }
-
-    fn poll_timeout(&self) -> Duration {
-        let timer = self.timers.borrow().next_deadline();
-        let next = timer.into_iter().chain(self.sweeper.next_look(&self.stacks)).min();
-        next.map_or(LONGEST_POLL, |at| Duration::from_nanos(at.saturating_sub(self.clock.nanos())).min(LONGEST_POLL))
-    }
-
-    fn poll(&self, timeout: Duration) -> io::Result<()> {
-        let mut events = self.events.take();
-        let timeout = self.inbox.get().map_or(timeout, |inbox| inbox.before_poll(timeout));
-        let mut reactor = self.reactor.borrow_mut();
-        if timeout.is_zero() {
-            reactor.poll(timeout, &mut events)?;
-        } else {
-            // A system call, which is little beside a wait; where coroutines are runnable it would not be.
-            if getpid() != self.process.get() {
-                panics::abort(FORKED);
-            }
-            self.pulse.wait(|| reactor.poll(timeout, &mut events))?;
-        }
-        drop(reactor);
-        for event in events.drain(..) {
-            self.dispatch(event);
-        }
-        self.events.replace(events);
-        self.take_mail();
-        Ok(())
-    }
-
-    /// Does what other threads have brought.
-    fn take_mail(&self) {
-        let mut mail = self.mail.take();
-        if self.inbox.get().is_some_and(|inbox| inbox.collect(&mut mail)) {
-            mail.released.drain(..).for_each(|slot| self.close_slot(slot));
-            for ticket in mail.woken.drain(..) {
-                // A waiter that was cancelled in the meantime has passed its wake on.
-                self.end_foreign_wait(ticket);
-            }
-            mail.calls.drain(..).for_each(|call| call());
-        }
-        self.mail.replace(mail);
-    }
-
-    /// Polls without waiting longer than `timeout`, for the virtual clock; says whether anything woke.
-    pub(crate) fn poll_for(&self, timeout: Duration) -> io::Result<bool> {
-        self.poll(timeout)?;
-        Ok(self.has_runnable())
-    }
-
-    fn dispatch(&self, event: Event) {
-        if event.token == SIGNAL_TOKEN {
-            self.signalled.set(true);
-            return;
-        }
-        for unparker in self.slots.note(event.token as u32, event.readiness).into_iter().flatten() {
-            // A waiter that was cancelled in the meantime has withdrawn by itself.
-            let _ = self.unpark(&unparker, Outcome::Woken);
-        }
-    }
-
-    pub(crate) fn register(&self, descriptor: RawFd) -> io::Result<u32> {
-        let slot = self.slots.open();
-        let registered = self.reactor.borrow().register(descriptor, slot as usize);
-        if let Err(error) = registered {
-            self.slots.close(slot);
-            return Err(error);
-        }
-        Ok(slot)
-    }
-
-    pub(crate) fn register_signals(&self, descriptor: RawFd) -> io::Result<()> {
-        self.reactor.borrow().register(descriptor, SIGNAL_TOKEN)
-    }
-
-    /// Takes a descriptor out of the reactor; its slot is still to be closed.
-    pub(crate) fn deregister(&self, descriptor: RawFd) {
-        // It can only fail for a descriptor that is gone already.
-        let _ = self.reactor.borrow().deregister(descriptor);
-    }
-
-    /// Forgets a slot and wakes whoever waits on it, to find out why.
-    pub(crate) fn close_slot(&self, slot: u32) {
-        for unparker in self.slots.close(slot).into_iter().flatten() {
-            let _ = self.unpark(&unparker, Outcome::Woken);
-        }
-    }
-
-    /// Gives `record` a turn.
-    #[inline(always)]
-    fn resume(&self, record: Rc<Record>) {
-        record.state.set(State::Running);
-        // The first turn, or the first after a hibernation.
-        if record.context.is_vacant() && !self.give_stack(&record) {
-            return;
-        }
-        #[cfg(feature = "tracing")]
-        record.spans.enter_all();
-        self.current.replace(Some(record.clone()));
-        self.pulse.beat();
-        let began = self.cpu_times.get().then(thread_cpu_nanos);
-        let finished = fault::watch(&record.identity, || record.context.resume(record.interrupted.get()));
-        if let Some(began) = began {
-            record.cpu_time.set(record.cpu_time.get() + (thread_cpu_nanos() - began));
-        }
-        self.current.replace(None);
-        #[cfg(feature = "tracing")]
-        record.spans.exit_all();
-        match (finished, record.queue.replace(Queue::None)) {
-            (None, Queue::None) => {}
-            (None, Queue::Tail) => self.ready.borrow_mut().push_back(record),
-            (None, Queue::AfterPoll) => self.after_poll.borrow_mut().push(record),
-            (Some(stack), _) => {
-                record.identity.stack.set(None);
-                self.stacks.give_back(stack);
-                if record.goes_on() {
-                    self.hibernate(&record);
-                } else {
-                    self.finish(record);
-                }
-            }
-        }
-    }
-
-    /// Puts a coroutine on a stack; false if there is none, and the coroutine has ended.
-    fn give_stack(&self, record: &Rc<Record>) -> bool {
-        // A hibernation's timer may still run.
-        if let Some(timer) = record.timer.take() {
-            self.timers.borrow_mut().cancel(timer);
-        }
-        let size = record.stack_size as usize;
-        let taken = if record.promised.take() { self.stacks.take_promised(size) } else { self.stacks.take(size) };
-        let stack = match taken {
-            Ok(stack) => stack,
-            Err(error) => {
-                panics::report_stackless(record, &error);
-                panics::contain(|| record.body.discard());
-                local::discard(record);
-                self.finish(record.clone());
-                return false;
-            }
-        };
-        record.identity.stack.set(Some(stack.extent()));
-        let entered = record.clone();
-        record.context.fill(stack, move || {
-            entered.body.run(&entered);
-            if !entered.locals.is_unused() && !entered.goes_on() {
-                local::drop_all(&entered);
-            }
-        });
-        true
-    }
-
-    fn hibernate(&self, record: &Rc<Record>) {
-        let generation = record.generation.get().wrapping_add(1);
-        record.generation.set(generation);
-        record.since.set(self.now.get());
-        record.state.set(State::Hibernating);
-        record.body.arm(self, &Unparker { record: record.clone(), generation, arm: 0 });
-    }
-
-    /// Ends a coroutine that nobody can start any more.
-    pub(crate) fn abandon(&self, record: &Rc<Record>) {
-        if record.promised.take() {
-            self.stacks.withdraw_promise(record.stack_size as usize);
-        }
-        self.finish(record.clone());
-    }
-
-    /// Ends a coroutine: tells whoever waits for it, and forgets it.
-    fn finish(&self, record: Rc<Record>) {
-        if record.state.replace(State::Done) == State::Done {
-            panics::abort("a coroutine ended twice");
-        }
-        self.forget(&record);
-        #[cfg(feature = "tracing")]
-        record.spans.clear();
-        // What the hook saw of panics that the coroutine caught itself.
-        self.take_panic_details(record.id());
-        match &record.family {
-            Some(family) => family.child_ended(&record),
-            None if record.detached.get() => panics::report_unjoined(&record),
-            None => {}
-        }
-        record.joiners.wake_all();
-    }
-
-    fn forget(&self, record: &Rc<Record>) {
-        let mut live = self.live.borrow_mut();
-        let position = record.position.get() as usize;
-        live.swap_remove(position);
-        if let Some(moved) = live.get(position) {
-            moved.position.set(position as u32);
         }
     }
 

@@ -1,4 +1,5 @@
 //! Joins that would never end, since the one joined waits for the one that joins.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

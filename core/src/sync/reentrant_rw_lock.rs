@@ -60,6 +60,7 @@ impl<T: ?Sized> ReentrantRwLock<T> {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
+    #[track_caller]
     pub fn read(&self) -> ReentrantReadGuard<'_, T> {
         match self.raw.read("ReentrantRwLock::read", None) {
             Ok(reading) => self.read_guard(reading),
@@ -80,6 +81,7 @@ impl<T: ?Sized> ReentrantRwLock<T> {
     /// # Panics
     ///
     /// Outside a coroutine, if it has to wait.
+    #[track_caller]
     pub fn read_until(&self, deadline: Instant) -> Result<ReentrantReadGuard<'_, T>, WaitError> {
         self.raw.read("ReentrantRwLock::read_until", Some(deadline)).map(|reading| self.read_guard(reading))
     }
