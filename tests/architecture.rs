@@ -33,7 +33,7 @@ const UNSAFE_FILES: &[&str] =
     &["core/src/coroutine.rs", "core/src/stack.rs", "core/src/scope.rs", "core/src/fault.rs", "core/src/watchdog.rs"];
 
 /// Crates that turn bytes into values and back, and the types they share.
-const CODECS: &[&str] = &["hickory_proto", "http", "httparse", "httpdate", "memchr"];
+const CODECS: &[&str] = &["hickory_proto", "http", "httparse", "httpdate", "idna", "memchr"];
 
 /// What the halves without I/O may use of their own crate's other half: plain data.
 const PLAIN_DATA: &[&str] = &["crate::proto", "crate::Limits"];

@@ -1,4 +1,4 @@
-//! The server half of HTTP/1.1 (RFC 9110, RFC 9112) as bytes to meaning and back, without I/O.
+//! The server half of HTTP/1.1 (RFC 9110, RFC 9112) as bytes to meaning and back, without I/O; [`client`] is the other.
 //!
 //! ```text
 //!             buffer of the connection                          buffer of the connection
@@ -18,8 +18,7 @@
 //! two choices by two recipients would let one request be smuggled in another, it refuses.
 //! Every refusal says what, where and by which rule, and carries the status to answer.
 //!
-//! Absent: HTTP/0.9, HTTP/2, transfer codings other than `chunked`, obsolete line folding, and
-//! anything a client does.
+//! Absent: HTTP/0.9, HTTP/2, transfer codings other than `chunked`, and obsolete line folding.
 //!
 //! The modules in reading order: `head` and `view` are what a request is; `parse` finds it, with
 //! `lines`, `target`, `framing` and `keep_alive` for what httparse leaves open and `diagnose` for
