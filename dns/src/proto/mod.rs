@@ -10,6 +10,15 @@ mod name;
 mod master;
 mod malformed;
 mod wire;
+mod host_address;
+mod hosts;
+mod resolv_conf;
+mod nsswitch;
+mod search;
+mod special;
+mod cache;
+mod cache_key;
+mod least_recent;
 
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
@@ -23,3 +32,15 @@ pub use self::outcome::{Alias, Answer, MAX_ALIASES, Negative, Outcome, Referral}
 pub use self::query::{DEFAULT_EDNS_SIZE, Query, QueryOptions};
 pub use self::rcode::rcode_name;
 pub use self::reply::{MAX_POINTERS, Reply};
+pub use self::host_address::{Family, HostAddress};
+pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
+pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
+pub use self::resolv_conf::{
+    MAX_ATTEMPTS, MAX_NDOTS, MAX_SEARCH, MAX_SERVERS, MAX_TIMEOUT, ResolvConf, ServerLine,
+};
+pub use self::search::{Search, SearchStep};
+pub use self::special::{LOOPBACK, Special};
+pub use self::cache::{
+    Cache, CacheCounts, CacheLimits, CachedAbsence, CachedRecords, Found, MAX_CACHED_ALIASES, MAX_FAILURE_TTL, MIN_FAILURE_TTL,
+};
+pub use self::cache_key::Key;
