@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use super::cookie::Cookie;
+use super::cookie::{Cookie, OPTION_COOKIE};
 use super::malformed::Fault;
 use super::wire::{Located, u16_at};
 
-const OPTION_COOKIE: u16 = 10;
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// The OPT record of a reply (RFC 6891 §6.1).

@@ -7,6 +7,9 @@ mod edns;
 mod cookie;
 mod rcode;
 mod name;
+mod records;
+mod service_binding;
+mod service_order;
 mod master;
 mod malformed;
 mod wire;
@@ -16,6 +19,8 @@ mod resolv_conf;
 mod nsswitch;
 mod search;
 mod special;
+mod address_order;
+mod policy_table;
 mod cache;
 mod cache_key;
 mod least_recent;
@@ -23,18 +28,25 @@ mod least_recent;
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 
-pub use self::cookie::{CLIENT_COOKIE_LENGTH, Cookie};
+pub use self::cookie::{CLIENT_COOKIE_LENGTH, Cookie, CookieState, CookieVerdict};
 pub use self::edns::{Edns, ExtendedError};
 pub use self::malformed::{Fault, MalformedReply, Section};
-pub use self::master::type_name;
-pub use self::name::is_within;
+pub use self::master::{
+    Presentation, Style, TextStyle, parse_type, present_data, present_name, present_record, type_name,
+};
+pub use self::name::{MAX_NAME_TEXT, NameError, is_within, parse_name, reverse_address, reverse_name};
 pub use self::outcome::{Alias, Answer, MAX_ALIASES, Negative, Outcome, Referral};
-pub use self::query::{DEFAULT_EDNS_SIZE, Query, QueryOptions};
+pub use self::query::{Query, QueryOptions};
 pub use self::rcode::rcode_name;
+pub use self::records::{Caa, Cname, Mx, Ns, Ptr, RecordData, Soa, Srv, Txt, records_of};
 pub use self::reply::{MAX_POINTERS, Reply};
+pub use self::service_binding::{Https, ServiceBinding, ServiceBindings, service_bindings};
+pub use self::service_order::{MAX_SERVICE_TARGETS, service_order};
+pub use self::address_order::{SourceAddress, sort_addresses};
 pub use self::host_address::{Family, HostAddress};
 pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
 pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
+pub use self::policy_table::{MAX_POLICIES, PolicyTable};
 pub use self::resolv_conf::{
     MAX_ATTEMPTS, MAX_NDOTS, MAX_SEARCH, MAX_SERVERS, MAX_TIMEOUT, ResolvConf, ServerLine,
 };

@@ -1,6 +1,211 @@
 //! Names as a person types them, names in reverse, and which name lies within which zone.
 
-use hickory_proto::rr::Name;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{error, fmt};
+
+use hickory_proto::rr::{Label, Name};
+
+/// The longest text that is taken for a name, in bytes: a name of 255 bytes is shorter, be every byte of it an escape.
+pub const MAX_NAME_TEXT: usize = 4096;
+
+/// Reads a name as a person types it or a file has it.
+///
+/// It is absolute if it ends in a dot ([`Name::is_fqdn`]), and relative otherwise. A backslash and a character stand
+/// for that character, a backslash and three decimal digits for a byte (RFC 1035 §5.1). Labels in other scripts become
+/// `xn--…` (RFC 5891 §4, with the mapping of UTS 46), and the full stops of other scripts count as dots. What is plain
+/// ASCII stays as it is, so names such as `_sip._tcp` pass.
+///
+/// # Errors
+///
+/// [`NameError`] says what is wrong and where.
+///
+/// ```
+/// use grapeshot_dns::proto::{NameError, parse_name};
+///
+/// let name = parse_name("bücher.example.")?;
+/// assert_eq!(name.to_ascii(), "xn--bcher-kva.example.");
+/// assert!(name.is_fqdn());
+/// assert!(!parse_name("www")?.is_fqdn());
+/// assert_eq!(parse_name("a..b"), Err(NameError::EmptyLabel { at: 2 }));
+/// # Ok::<(), NameError>(())
+/// ```
+pub fn parse_name(text: &str) -> Result<Name, NameError> {
+    if text.len() > MAX_NAME_TEXT {
+        return Err(NameError::TooLong);
+    }
+    if text == "." {
+        return Ok(Name::root());
+    }
+    let mut name = Name::new();
+    let mut at = 0;
+    loop {
+        let label = TypedLabel::read(text, at)?;
+        // The length of the whole is all that is left to be wrong.
+        name = name.append_label(label.encode()?).map_err(|_| NameError::TooLong)?;
+        at = label.end;
+        if at == text.len() {
+            name.set_fqdn(label.has_dot);
+            return Ok(name);
+        }
+    }
+}
+
+/// A label as it is typed, its escapes undone.
+struct TypedLabel {
+    /// Where it begins in the text.
+    start: usize,
+    /// Where the text goes on.
+    end: usize,
+    /// Whether a dot ended it.
+    has_dot: bool,
+    bytes: Vec<u8>,
+    /// Whether a byte was given by an escape: then the bytes are meant, and not text in some script.
+    has_escape: bool,
+}
+
+impl TypedLabel {
+    fn read(text: &str, start: usize) -> Result<Self, NameError> {
+        let mut label = Self { start, end: start, has_dot: false, bytes: Vec::new(), has_escape: false };
+        while let Some(character) = text[label.end..].chars().next() {
+            let at = label.end;
+            label.end += character.len_utf8();
+            match character {
+                // The full stops of UTS 46 §4.
+                '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => {
+                    label.has_dot = true;
+                    break;
+                }
+                '\\' => {
+                    let (byte, length) = unescape(&text.as_bytes()[label.end..]).ok_or(NameError::Escape { at })?;
+                    label.bytes.push(byte);
+                    label.has_escape = true;
+                    label.end += length;
+                }
+                _ if character.is_control() || character.is_whitespace() => return Err(NameError::Character { at }),
+                _ => label.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if label.bytes.is_empty() { Err(NameError::EmptyLabel { at: start }) } else { Ok(label) }
+    }
+
+    fn encode(&self) -> Result<Label, NameError> {
+        let at = self.start;
+        if self.bytes.is_ascii() || self.has_escape {
+            return Label::from_raw_bytes(&self.bytes).map_err(|_| NameError::LabelTooLong { at });
+        }
+        // Only an escape makes bytes that are no text.
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| NameError::Script { at })?;
+        Label::from_utf8(text).map_err(|_| NameError::Script { at })
+    }
+}
+
+/// The byte that stands behind a backslash, and how many characters stand for it (RFC 1035 §5.1).
+fn unescape(text: &[u8]) -> Option<(u8, usize)> {
+    match text {
+        [first, ..] if first.is_ascii_digit() => {
+            let digits = std::str::from_utf8(text.get(..3)?).ok()?;
+            let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
+            Some((digits.parse().ok().filter(|_| is_number)?, 3))
+        }
+        [first, ..] if first.is_ascii() => Some((*first, 1)),
+        _ => None,
+    }
+}
+
+/// Why a text is no name. Each `at` is an offset into the text, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// A label is empty: the text is, or it begins with a dot, or has two in a row (RFC 1035 §2.3.1).
+    EmptyLabel {
+        /// Where the label would be.
+        at: usize,
+    },
+    /// A label takes more than 63 bytes (RFC 1035 §2.3.4).
+    LabelTooLong {
+        /// Where the label begins.
+        at: usize,
+    },
+    /// The name takes more than 255 bytes (RFC 1035 §2.3.4), or its text more than [`MAX_NAME_TEXT`].
+    TooLong,
+    /// Behind a backslash stands neither an ASCII character nor a number of three digits up to 255.
+    Escape {
+        /// Where the backslash is.
+        at: usize,
+    },
+    /// A blank or a control character that no escape stands for.
+    Character {
+        /// Where it is.
+        at: usize,
+    },
+    /// A label in another script has a character that no name may have, or takes more than 63 bytes as `xn--…`
+    /// (RFC 5891 §4).
+    Script {
+        /// Where the label begins.
+        at: usize,
+    },
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyLabel { at } => write!(f, "the name has an empty label at byte {at}"),
+            Self::LabelTooLong { at } => write!(f, "the name's label at byte {at} takes more than 63 bytes"),
+            Self::TooLong => f.write_str("the name takes more than 255 bytes"),
+            Self::Escape { at } => write!(f, "the name's backslash at byte {at} begins no escape"),
+            Self::Character { at } => write!(f, "the name has a blank or control character at byte {at}"),
+            Self::Script { at } => write!(f, "the name's label at byte {at} cannot be written as xn--"),
+        }
+    }
+}
+
+impl error::Error for NameError {}
+
+/// The name whose PTR records name the host at `address` (RFC 1035 §3.5, RFC 3596 §2.5).
+///
+/// ```
+/// use grapeshot_dns::proto::{reverse_address, reverse_name};
+///
+/// let name = reverse_name([192, 0, 2, 7].into());
+/// assert_eq!(name.to_ascii(), "7.2.0.192.in-addr.arpa.");
+/// assert_eq!(reverse_address(&name), Some([192, 0, 2, 7].into()));
+/// ```
+pub fn reverse_name(address: IpAddr) -> Name {
+    let mut name = Name::from(address);
+    name.set_fqdn(true);
+    name
+}
+
+/// The address that a name in reverse is for, or None when it is no such name, or that of a whole network.
+pub fn reverse_address(name: &Name) -> Option<IpAddr> {
+    let labels: Vec<&[u8]> = name.iter().collect();
+    let is = |label: &[u8], text: &str| label.eq_ignore_ascii_case(text.as_bytes());
+    match labels.as_slice() {
+        [bytes @ .., zone, arpa] if bytes.len() == 4 && is(zone, "in-addr") && is(arpa, "arpa") => {
+            let mut octets = [0; 4];
+            for (octet, label) in octets.iter_mut().rev().zip(bytes) {
+                *octet = decimal(label)?;
+            }
+            Some(Ipv4Addr::from(octets).into())
+        }
+        [nibbles @ .., zone, arpa] if nibbles.len() == 32 && is(zone, "ip6") && is(arpa, "arpa") => {
+            let mut address = 0_u128;
+            for label in nibbles.iter().rev() {
+                let &[digit] = *label else { return None };
+                address = address << 4 | u128::from(char::from(digit).to_digit(16)?);
+            }
+            Some(Ipv6Addr::from(address).into())
+        }
+        _ => None,
+    }
+}
+
+/// A byte in decimal, as [`reverse_name`] writes it: without a zero in front.
+fn decimal(label: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(label).ok()?;
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| canonical)
+}
 
 /// Whether `name` is `zone` or lies below it, without regard to case (RFC 1034 §3.1, RFC 4343 §3).
 pub fn is_within(name: &Name, zone: &Name) -> bool {

@@ -2,17 +2,16 @@
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::cookie::Cookie;
+use super::cookie::{Cookie, OPTION_COOKIE};
 
-/// The size of replies over UDP that is asked for by default: what passes nearly every path in one piece
-/// (RFC 9715 §3.2 leaves it to measurements, which say 1232).
-pub const DEFAULT_EDNS_SIZE: u16 = 1232;
+/// The size of replies over UDP that is asked for by default: it passes a path of 1280 bytes in one piece (RFC 9715,
+/// appendix A).
+const DEFAULT_EDNS_SIZE: u16 = 1232;
 
 /// The class of the Internet (RFC 1035 §3.2.4).
 pub(super) const CLASS_IN: u16 = 1;
 
 const TYPE_OPT: u16 = 41;
-const OPTION_COOKIE: u16 = 10;
 const OPTION_PADDING: u16 = 12;
 
 const RECURSION_DESIRED: u16 = 0x0100;
@@ -43,7 +42,7 @@ pub struct QueryOptions {
 }
 
 impl Default for QueryOptions {
-    /// Recursion desired, EDNS with [`DEFAULT_EDNS_SIZE`], and nothing else.
+    /// Recursion desired, EDNS with replies of up to 1232 bytes, and nothing else.
     fn default() -> Self {
         Self {
             edns_size: Some(DEFAULT_EDNS_SIZE),

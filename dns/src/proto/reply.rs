@@ -4,7 +4,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
 
-use super::cookie::Cookie;
+use super::cookie::{Cookie, OPTION_COOKIE};
 use super::edns::{Edns, ExtendedError};
 use super::malformed::{Fault, MalformedReply, Section};
 use super::query::{CLASS_IN, Query};
@@ -148,13 +148,14 @@ impl Reply {
         }
     }
 
-    /// Whether this is the reply to `query`, sent under `id`: it is a reply, repeats id, opcode and question, and
-    /// repeats the case of the name if that was chosen at random (RFC 5452 §9.1).
+    /// Whether this is the reply to `query`, sent under `id`: it is a reply, repeats id, opcode and question, repeats
+    /// the case of the name if that was chosen at random (RFC 5452 §9.1), and if it has a cookie, then ours
+    /// (RFC 7873 §5.3).
     ///
     /// A server that does not understand a question need not repeat it (RFC 1035 §4.1.1, FORMERR and NOTIMP).
     /// What does not belong is to be ignored, not reported: whoever sent it wants the wait to end.
     pub fn belongs_to(&self, query: &Query, id: u16) -> bool {
-        if self.id != id || self.flags & RESPONSE == 0 || self.flags & OPCODE != 0 {
+        if self.id != id || self.flags & RESPONSE == 0 || self.flags & OPCODE != 0 || !self.has_cookie_of(query) {
             return false;
         }
         match &self.question {
@@ -167,6 +168,15 @@ impl Reply {
                         name == query.name()
                     }
             }
+        }
+    }
+
+    /// Whether the client's part of the cookie is the one that was sent, where there is one.
+    fn has_cookie_of(&self, query: &Query) -> bool {
+        let Some(sent) = &query.options().cookie else { return true };
+        match self.edns.as_ref().and_then(|edns| edns.option(OPTION_COOKIE)) {
+            None => true,
+            Some(data) => Cookie::parse(data).is_some_and(|cookie| cookie.client_part() == sent.client_part()),
         }
     }
 
