@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::SingleCertAndKey;
 
 use super::alpn;
+use super::danger::AnyCertificate;
 use super::error::ConfigError;
 use super::identity::Identity;
+use super::key_log::KeyLog;
 use super::limits::Limits;
+use super::pinned::{Pin, PinnedVerifier};
 use super::provider::provider;
+use super::revocation::RevocationLists;
 use super::roots::Roots;
 use super::version::{Version, Versions};
 
@@ -114,10 +119,22 @@ pub struct ClientBuilder {
     provider: Arc<CryptoProvider>,
     versions: Versions,
     roots: Option<Roots>,
+    lists: RevocationLists,
+    belief: Belief,
     identity: Option<Identity>,
     alpn: Vec<Vec<u8>>,
     servers_remembered: usize,
+    key_log: Option<KeyLog>,
     limits: Limits,
+}
+
+/// What makes a client believe a server.
+#[derive(Clone, Debug)]
+enum Belief {
+    Roots,
+    RootsAndPins(Vec<Pin>),
+    Pins(Vec<Pin>),
+    Anything,
 }
 
 impl Default for ClientBuilder {
@@ -126,9 +143,12 @@ impl Default for ClientBuilder {
             provider: provider().clone(),
             versions: Versions::default(),
             roots: None,
+            lists: RevocationLists::default(),
+            belief: Belief::Roots,
             identity: None,
             alpn: Vec::new(),
             servers_remembered: DEFAULT_SERVERS_REMEMBERED,
+            key_log: None,
             limits: Limits::default(),
         }
     }
@@ -138,6 +158,38 @@ impl ClientBuilder {
     /// Believes what leads to one of these, instead of the system's.
     pub fn roots(mut self, roots: Roots) -> ClientBuilder {
         self.roots = Some(roots);
+        self
+    }
+
+    /// Does not believe what was taken back by its issuer.
+    pub fn revocation_lists(mut self, lists: RevocationLists) -> ClientBuilder {
+        self.lists = lists;
+        self
+    }
+
+    /// Believes only servers that have one of these keys, and hold up against the roots as well; with no pin, nobody.
+    ///
+    /// Replaces what was said about pins before.
+    pub fn pins(mut self, pins: impl IntoIterator<Item = Pin>) -> ClientBuilder {
+        self.belief = Belief::RootsAndPins(pins.into_iter().collect());
+        self
+    }
+
+    /// Believes servers that have one of these keys, and nobody else; roots are not looked at.
+    ///
+    /// As a key is known by itself, neither the name in its certificate nor the dates matter (RFC 7858 section 4.2).
+    /// Replaces what was said about pins before.
+    pub fn pins_instead_of_roots(mut self, pins: impl IntoIterator<Item = Pin>) -> ClientBuilder {
+        self.belief = Belief::Pins(pins.into_iter().collect());
+        self
+    }
+
+    /// Believes everybody: whoever is in between can read and change everything. For experiments on one's own machine.
+    ///
+    /// Replaces what was said about pins; roots and revocation lists are not looked at.
+    /// [`pins_instead_of_roots`](ClientBuilder::pins_instead_of_roots) is the safe way to a server without an authority.
+    pub fn danger_accept_any_certificate(mut self) -> ClientBuilder {
+        self.belief = Belief::Anything;
         self
     }
 
@@ -173,6 +225,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Writes the secrets of every connection there; nowhere unless set.
+    pub fn key_log(mut self, log: KeyLog) -> ClientBuilder {
+        self.key_log = Some(log);
+        self
+    }
+
     /// Gives the peer so much time.
     pub fn limits(mut self, limits: Limits) -> ClientBuilder {
         self.limits = limits;
@@ -189,15 +247,13 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When the system has no roots, a protocol's name has not 1 to 255 bytes, or the range of versions is empty.
+    /// When the system has no roots, a revocation list is malformed, a protocol's name has not 1 to 255 bytes,
+    /// or the range of versions is empty.
     pub fn build(self) -> Result<ClientConfig, ConfigError> {
-        let roots = match self.roots {
-            Some(roots) => roots,
-            None => Roots::system()?,
-        };
+        let verifier = verifier(self.belief, self.roots, self.lists, &self.provider)?;
         let builder = rustls::ClientConfig::builder_with_provider(self.provider);
         let builder = builder.with_protocol_versions(self.versions.listed()?)?;
-        let builder = builder.with_root_certificates(roots.store().clone());
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut inner = match self.identity {
             Some(identity) => {
                 let shown = SingleCertAndKey::from(identity.certified_key().clone());
@@ -210,6 +266,29 @@ impl ClientBuilder {
             0 => Resumption::disabled(),
             count => Resumption::in_memory_sessions(count),
         };
+        if let Some(log) = self.key_log {
+            inner.key_log = log.into_rustls();
+        }
         Ok(ClientConfig { inner: Arc::new(inner), limits: self.limits })
     }
+}
+
+fn verifier(
+    belief: Belief,
+    roots: Option<Roots>,
+    lists: RevocationLists,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
+    let algorithms = provider.signature_verification_algorithms;
+    let by_roots = || {
+        let roots = roots.map_or_else(Roots::system, Ok)?;
+        let builder = WebPkiServerVerifier::builder_with_provider(roots.store().clone(), provider.clone());
+        Ok::<_, ConfigError>(builder.with_crls(lists.into_rustls()).build()?)
+    };
+    Ok(match belief {
+        Belief::Roots => by_roots()?,
+        Belief::RootsAndPins(pins) => Arc::new(PinnedVerifier { pins, roots: Some(by_roots()?), algorithms }),
+        Belief::Pins(pins) => Arc::new(PinnedVerifier { pins, roots: None, algorithms }),
+        Belief::Anything => Arc::new(AnyCertificate { algorithms }),
+    })
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use rustls::server::VerifierBuilderError;
+
 /// A line of a PEM text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -88,7 +90,7 @@ pub enum ConfigError {
         /// What went wrong on the way.
         causes: Vec<String>,
     },
-    /// A server has no certificate to show.
+    /// A server has no certificate to show, for no name.
     NoIdentity,
     /// A text is not a pin: `sha256/` and 32 bytes in base 64.
     Pin {
@@ -107,6 +109,13 @@ pub enum ConfigError {
     },
     /// The oldest version wanted is newer than the newest.
     NoVersion,
+    /// A certificate cannot be made.
+    Issue {
+        /// Why not, for instance for which name.
+        reason: String,
+    },
+    /// The roots or the revocation lists cannot be used.
+    Verifier(VerifierBuilderError),
     /// rustls has an objection of its own, for instance to a provider that lacks something.
     Rustls(rustls::Error),
 }
@@ -168,6 +177,8 @@ impl fmt::Display for ConfigError {
                 write!(f, "the names of the application protocols take {len} bytes, more than a hello has room for")
             }
             E::NoVersion => write!(f, "the oldest version of TLS that was asked for is newer than the newest"),
+            E::Issue { reason } => write!(f, "a certificate cannot be made: {reason}"),
+            E::Verifier(cause) => write!(f, "{cause}"),
             E::Rustls(cause) => write!(f, "{cause}"),
         }
     }
@@ -189,6 +200,7 @@ impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ConfigError::File { cause, .. } => Some(cause),
+            ConfigError::Verifier(cause) => Some(cause),
             ConfigError::Rustls(cause) => Some(cause),
             _ => None,
         }
@@ -198,6 +210,12 @@ impl Error for ConfigError {
 impl From<rustls::Error> for ConfigError {
     fn from(cause: rustls::Error) -> ConfigError {
         ConfigError::Rustls(cause)
+    }
+}
+
+impl From<VerifierBuilderError> for ConfigError {
+    fn from(cause: VerifierBuilderError) -> ConfigError {
+        ConfigError::Verifier(cause)
     }
 }
 

@@ -18,20 +18,32 @@
 
 mod client;
 mod server;
-mod limits;
-mod provider;
-mod roots;
 mod identity;
+mod names;
+mod reload;
+mod client_certificates;
+mod roots;
+mod revocation;
+mod pinned;
+mod danger;
 mod alpn;
 mod version;
+mod limits;
+mod key_log;
+mod provider;
 mod pem;
 mod error;
 
 pub use self::client::{ClientBuilder, ClientConfig};
+pub use self::client_certificates::ClientCertificates;
 pub use self::error::{ConfigError, Place};
 pub use self::identity::Identity;
+pub use self::key_log::KeyLog;
 pub use self::limits::Limits;
+pub use self::pinned::Pin;
 pub use self::provider::provider;
+pub use self::reload::{Reload, Reloader};
+pub use self::revocation::RevocationLists;
 pub use self::roots::Roots;
 pub use self::server::{ServerBuilder, ServerConfig};
 pub use self::version::Version;

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustls::SupportedCipherSuite;
 use rustls::crypto::CryptoProvider;
 use rustls::server::ProducesTickets;
 
@@ -33,4 +34,27 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
 /// What seals the tickets of a server, with keys that are changed every six hours and known to this process alone.
 pub(crate) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     chosen::Ticketer::new()
+}
+
+/// The SHA-256 of some bytes.
+pub(crate) fn sha_256(bytes: &[u8]) -> [u8; 32] {
+    // rustls shows its hash functions by way of the suites that use them.
+    let hash = match chosen::cipher_suite::TLS13_AES_128_GCM_SHA256 {
+        SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
+        SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
+    };
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hash.hash(bytes).as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-4's own example.
+    #[test]
+    fn the_digest_is_sha_256() {
+        assert_eq!(sha_256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
 }

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 
 use super::alpn;
+use super::client_certificates::ClientCertificates;
 use super::error::ConfigError;
 use super::identity::Identity;
+use super::key_log::KeyLog;
 use super::limits::Limits;
+use super::names::{Names, Slot};
 use super::provider::{provider, ticketer};
+use super::reload::{Reload, reload};
 use super::version::{Version, Versions};
 
 /// How many sessions a server keeps for clients that do not take tickets, unless told otherwise.
@@ -38,6 +41,8 @@ const DEFAULT_TICKETS: usize = 2;
 pub struct ServerConfig {
     inner: Arc<rustls::ServerConfig>,
     limits: Limits,
+    /// Where the certificates are, unless rustls was told by somebody else.
+    names: Option<Arc<Names>>,
 }
 
 impl ServerConfig {
@@ -82,9 +87,24 @@ impl ServerConfig {
     }
 }
 
+impl ServerConfig {
+    /// Reads every identity that came from files again, now; for who is told by a signal and not by a [`Reloader`](crate::Reloader).
+    ///
+    /// New connections get what is there, and those that exist keep what they have. This holds for all clones.
+    /// Returns what has changed or is wrong, and nothing about files that hold what they did.
+    /// Blocks the thread while it reads two small files for each identity; does not suspend.
+    pub fn reload(&self) -> Vec<Reload> {
+        self.names().map(|names| reload(names)).unwrap_or_default()
+    }
+
+    pub(crate) fn names(&self) -> Option<&Arc<Names>> {
+        self.names.as_ref()
+    }
+}
+
 impl From<Arc<rustls::ServerConfig>> for ServerConfig {
     fn from(inner: Arc<rustls::ServerConfig>) -> ServerConfig {
-        ServerConfig { inner, limits: Limits::default() }
+        ServerConfig { inner, limits: Limits::default(), names: None }
     }
 }
 
@@ -112,10 +132,13 @@ impl From<rustls::ServerConfig> for ServerConfig {
 pub struct ServerBuilder {
     provider: Arc<CryptoProvider>,
     versions: Versions,
-    identity: Option<Identity>,
+    /// Each with the names it is for; none for a default.
+    identities: Vec<(Identity, Vec<String>)>,
+    clients: Option<ClientCertificates>,
     alpn: Vec<Vec<u8>>,
     sessions_kept: usize,
     tickets: usize,
+    key_log: Option<KeyLog>,
     limits: Limits,
 }
 
@@ -124,19 +147,47 @@ impl Default for ServerBuilder {
         ServerBuilder {
             provider: provider().clone(),
             versions: Versions::default(),
-            identity: None,
+            identities: Vec::new(),
+            clients: None,
             alpn: Vec::new(),
             sessions_kept: DEFAULT_SESSIONS_KEPT,
             tickets: DEFAULT_TICKETS,
+            key_log: None,
             limits: Limits::default(),
         }
     }
 }
 
 impl ServerBuilder {
-    /// Shows this certificate, whatever name is asked for.
+    /// Shows this certificate to who asks for no name, or for one that no other is for.
+    ///
+    /// Of several, say with an RSA key beside an ECDSA key, the first is shown whose key the client can check.
+    /// Without any, a client that asks for another name is refused.
     pub fn identity(mut self, identity: Identity) -> ServerBuilder {
-        self.identity = Some(identity);
+        self.identities.push((identity, Vec::new()));
+        self
+    }
+
+    /// Shows this certificate to who asks for one of these names (RFC 6066 section 3); `*.example.org` is for
+    /// `www.example.org`, and neither for `example.org` nor for `a.b.example.org` (RFC 9525 section 6.3).
+    ///
+    /// A name is in ASCII, an international one in its `xn--` form. The name itself goes before a wildcard.
+    pub fn identity_for(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        identity: Identity,
+    ) -> ServerBuilder {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        // With no name it is for nobody, and must not become a default.
+        if !names.is_empty() {
+            self.identities.push((identity, names));
+        }
+        self
+    }
+
+    /// Asks clients for certificates; unless set, they are not asked.
+    pub fn client_certificates(mut self, clients: ClientCertificates) -> ServerBuilder {
+        self.clients = Some(clients);
         self
     }
 
@@ -175,6 +226,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Writes the secrets of every connection there; nowhere unless set.
+    pub fn key_log(mut self, log: KeyLog) -> ServerBuilder {
+        self.key_log = Some(log);
+        self
+    }
+
     /// Gives the peer so much time.
     pub fn limits(mut self, limits: Limits) -> ServerBuilder {
         self.limits = limits;
@@ -191,13 +248,17 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// When there is no identity, a protocol's name has not 1 to 255 bytes, or the range of versions is empty.
+    /// When there is no identity, one does not hold for a name it is for, a revocation list is malformed,
+    /// a protocol's name has not 1 to 255 bytes, or the range of versions is empty.
     pub fn build(self) -> Result<ServerConfig, ConfigError> {
-        let identity = self.identity.ok_or(ConfigError::NoIdentity)?;
+        let names = Arc::new(names(self.identities)?);
+        let verifier = match self.clients {
+            Some(clients) => clients.verifier(self.provider.clone())?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let builder = rustls::ServerConfig::builder_with_provider(self.provider);
-        let builder = builder.with_protocol_versions(self.versions.listed()?)?.with_no_client_auth();
-        let shown = SingleCertAndKey::from(identity.certified_key().clone());
-        let mut inner = builder.with_cert_resolver(Arc::new(shown));
+        let builder = builder.with_protocol_versions(self.versions.listed()?)?;
+        let mut inner = builder.with_client_cert_verifier(verifier).with_cert_resolver(names.clone());
         inner.alpn_protocols = alpn::checked(self.alpn)?;
         inner.session_storage = match self.sessions_kept {
             0 => Arc::new(NoServerSessionStorage {}),
@@ -207,6 +268,20 @@ impl ServerBuilder {
         if self.tickets > 0 {
             inner.ticketer = ticketer()?;
         }
-        Ok(ServerConfig { inner: Arc::new(inner), limits: self.limits })
+        if let Some(log) = self.key_log {
+            inner.key_log = log.into_rustls();
+        }
+        Ok(ServerConfig { inner: Arc::new(inner), limits: self.limits, names: Some(names) })
     }
+}
+
+fn names(identities: Vec<(Identity, Vec<String>)>) -> Result<Names, ConfigError> {
+    if identities.is_empty() {
+        return Err(ConfigError::NoIdentity);
+    }
+    let mut names = Names::default();
+    for (identity, asked_for) in identities {
+        names.add(Slot::new(&asked_for, identity)?);
+    }
+    Ok(names)
 }
