@@ -4,10 +4,23 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("grapeshot-tls needs a provider of algorithms: switch on its feature aws-lc-rs (the default) or ring");
 
+mod stream;
+mod carrier;
+mod close;
 mod config;
+#[cfg(feature = "self-signed")]
+mod self_signed;
+mod error;
+mod proto;
 
 pub use self::config::{
-    ClientBuilder, ClientConfig, ConfigError, Identity, Limits, Place, Roots, ServerBuilder, ServerConfig, Version,
-    provider,
+    ClientBuilder, ClientCertificates, ClientConfig, ConfigError, Identity, KeyLog, Pin, Place, Reload, Reloader,
+    RevocationLists, Roots, ServerBuilder, ServerConfig, Version, provider,
 };
+#[cfg(feature = "self-signed")]
+pub use self::self_signed::SelfSigned;
+pub use self::carrier::{AnyStream, Carrier, Patience};
+pub use self::error::{Lacking, Peer, TlsError};
+pub use self::proto::Protocol;
+pub use self::stream::{Buffered, TlsStream};
 pub use rustls;
