@@ -1,6 +1,6 @@
 //! What a resolver is told: whom to ask, how often, how long, and in which form.
 //!
-//! A [`Config`] is a plain value. It comes from `System`, which reads resolv.conf, or from the program.
+//! A [`Config`] is a plain value. It comes from [`System`](crate::System), which reads resolv.conf, or from the program.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -21,6 +21,7 @@ mod search;
 mod special;
 mod address_order;
 mod policy_table;
+mod interfaces;
 mod cache;
 mod cache_key;
 mod least_recent;
@@ -45,6 +46,7 @@ pub use self::service_order::{MAX_SERVICE_TARGETS, service_order};
 pub use self::address_order::{SourceAddress, sort_addresses};
 pub use self::host_address::{Family, HostAddress};
 pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
+pub use self::interfaces::{LocalAddresses, MAX_LOCAL_ADDRESSES};
 pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
 pub use self::policy_table::{MAX_POLICIES, PolicyTable};
 pub use self::resolv_conf::{
