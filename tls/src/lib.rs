@@ -13,14 +13,14 @@ mod self_signed;
 mod error;
 mod proto;
 
-pub use self::config::{
-    ClientBuilder, ClientCertificates, ClientConfig, ConfigError, Identity, KeyLog, Pin, Place, Reload, Reloader,
-    RevocationLists, Roots, ServerBuilder, ServerConfig, Version, provider,
-};
-#[cfg(feature = "self-signed")]
-pub use self::self_signed::SelfSigned;
 pub use self::carrier::{AnyStream, Carrier, Patience};
+pub use self::config::{
+    ClientBuilder, ClientCertificates, ClientConfig, ConfigError, Identity, KeyLog, Limits, Pin, Place, Reload,
+    Reloader, RevocationLists, Roots, ServerBuilder, ServerConfig, Version, provider,
+};
 pub use self::error::{Lacking, Peer, TlsError};
 pub use self::proto::Protocol;
+#[cfg(feature = "self-signed")]
+pub use self::self_signed::SelfSigned;
 pub use self::stream::{Buffered, TlsStream};
 pub use rustls;
