@@ -63,7 +63,7 @@ impl Socket {
         self.queries_left.get() > 0 && !self.given_up.get() && now().saturating_duration_since(self.opened) < age
     }
 
-    /// Throws away what came while nothing was in flight; false when there is no end to it.
+    /// Throws away what came while nothing was in flight; false when that was too much.
     ///
     /// The kernel is asked, not the reactor, which may not have heard yet of what somebody sent a moment ago.
     pub(super) fn discard_early(&self, buf: &RefCell<Vec<u8>>, room: &Room) -> bool {
@@ -72,10 +72,9 @@ impl Socket {
         }
         for _ in 0..EARLY_BATCHES {
             match self.take_batch(self.udp.source().inner(), buf, room) {
-                Ok(Batch { is_last: true }) => return true,
                 // News of an earlier query's fate may come before messages do.
                 Ok(Batch { is_last: false }) | Err(Taken::Failed(_)) => {}
-                Err(Taken::Nothing) => return true,
+                Ok(Batch { is_last: true }) | Err(Taken::Nothing) => return !self.given_up.get(),
             }
         }
         self.given_up.set(true);
