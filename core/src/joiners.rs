@@ -17,7 +17,7 @@ pub(crate) struct Joiners {
 
 impl Joiners {
     /// Waits until the end, or until `deadline`.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn wait_until(&self, reason: Reason, deadline: Option<Instant>) -> Unparked {
         if self.is_awaited() {

@@ -237,6 +237,7 @@ pub(crate) fn park_for(
 ) -> Unparked {
     let current = scheduler::with(|scheduler| {
         let record = scheduler.current.borrow().clone()?;
+        scheduler.note_wait(&record);
         Some((record, deadline.map(|at| scheduler.clock.to_nanos(at))))
     });
     let Some((record, deadline)) = current.flatten() else { not_in_coroutine(called, reason) };
@@ -244,7 +245,7 @@ pub(crate) fn park_for(
         return Unparked::Refused;
     }
     cancel::checkpoint(&record);
-    match wait(&record, reason, deadline, Cut::Short, arm, withdraw) {
+    match wait_noted(&record, reason, deadline, Cut::Short, arm, withdraw) {
         Outcome::Woken => Unparked::Woken,
         Outcome::TimedOut => Unparked::TimedOut,
         Outcome::Cancelled => cancel::raise(&record),
@@ -274,6 +275,20 @@ pub(crate) fn wait(
     deadline: Option<u64>,
     cut: Cut,
     arm: impl FnOnce(Unparker),
+    withdraw: impl FnMut() -> Withdrawal,
+) -> Outcome {
+    scheduler::with(|scheduler| scheduler.note_wait(record));
+    wait_noted(record, reason, deadline, cut, arm, withdraw)
+}
+
+/// Waits, when the scheduler knows already that the coroutine is about to.
+#[inline(always)]
+fn wait_noted(
+    record: &Rc<Record>,
+    reason: Reason,
+    deadline: Option<u64>,
+    cut: Cut,
+    arm: impl FnOnce(Unparker),
     mut withdraw: impl FnMut() -> Withdrawal,
 ) -> Outcome {
     refuse_inside_a_hook(record);
@@ -284,13 +299,22 @@ pub(crate) fn wait(
     record.state.set(State::Parked);
     let started = StartedWait(record);
     arm(Unparker { record: record.clone(), generation, arm: 0 });
-    scheduler::with(|scheduler| scheduler.begin_wait(record, generation, deadline));
+    if let Some(deadline) = deadline.filter(|&at| at != u64::MAX) {
+        set_deadline(record, generation, deadline);
+    }
     let mut outcome = leave(record);
     if outcome != Outcome::Woken && withdraw() == Withdrawal::Requested {
         outcome = wait_for_withdrawal(record, outcome);
     }
     std::mem::forget(started);
     outcome
+}
+
+/// Has a wait that has been armed end at `deadline`.
+fn set_deadline(record: &Rc<Record>, generation: u32, deadline: u64) {
+    let timer = Timer::Wait(Unparker { record: record.clone(), generation, arm: 0 });
+    let key = scheduler::with(|scheduler| scheduler.timers.borrow_mut().insert(deadline, timer));
+    record.timer.set(key);
 }
 
 /// Panics in the `arm` hook of a wait, which must not wait itself: the coroutine is parked already, or woken.
@@ -338,16 +362,12 @@ fn leave(record: &Rc<Record>) -> Outcome {
 }
 
 impl Scheduler {
-    /// Sets the deadline of a wait that has just been armed.
-    fn begin_wait(&self, record: &Rc<Record>, generation: u32, deadline: Option<u64>) {
+    /// Notes that a coroutine is about to wait.
+    #[inline(always)]
+    fn note_wait(&self, record: &Record) {
         record.since.set(self.now.get());
         record.swept.set(false);
         self.sweeper.note_parked();
-        if let Some(deadline) = deadline.filter(|&at| at != u64::MAX) {
-            let unparker = Unparker { record: record.clone(), generation, arm: 0 };
-            let key = self.timers.borrow_mut().insert(deadline, Timer::Wait(unparker));
-            record.timer.set(Some(key));
-        }
     }
 
     fn abandon_wait(&self, record: &Rc<Record>) {

@@ -37,6 +37,8 @@ use crate::record::Record;
 #[derive(Default)]
 pub struct WaitQueue {
     places: RefCell<Places>,
+    /// How many wait. Apart from the places, since a wake is mostly tried where nobody does.
+    waiters: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -52,7 +54,8 @@ struct Places {
 impl WaitQueue {
     /// Makes an empty queue, without allocating.
     pub const fn new() -> WaitQueue {
-        WaitQueue { places: RefCell::new(Places { first: None, waiting: VecDeque::new(), next_ticket: 0, empty: 0 }) }
+        let places = Places { first: None, waiting: VecDeque::new(), next_ticket: 0, empty: 0 };
+        WaitQueue { places: RefCell::new(places), waiters: Cell::new(0) }
     }
 
     /// Waits until woken, and says whether it was; false only while the coroutine unwinds.
@@ -64,6 +67,7 @@ impl WaitQueue {
     /// # Panics
     ///
     /// Outside a coroutine.
+    #[inline(always)]
     #[track_caller]
     pub fn wait(&self, reason: Reason) -> bool {
         self.wait_for("WaitQueue::wait", reason, None) == Unparked::Woken
@@ -105,6 +109,7 @@ impl WaitQueue {
     /// Takes a place for a wait; [`give_up`](Self::give_up) returns it.
     #[inline]
     pub(crate) fn enter(&self, unparker: Unparker) -> u64 {
+        self.waiters.set(self.waiters.get() + 1);
         let mut places = self.places.borrow_mut();
         let ticket = places.next_ticket;
         places.next_ticket += 1;
@@ -121,12 +126,14 @@ impl WaitQueue {
         let mut places = self.places.borrow_mut();
         if places.first.as_ref().is_some_and(|first| first.0 == ticket) {
             places.first = None;
+            self.waiters.set(self.waiters.get() - 1);
             return true;
         }
         let Ok(index) = places.waiting.binary_search_by_key(&ticket, |place| place.0) else { return false };
         let given_up = places.waiting[index].1.take();
         if given_up.is_some() {
             places.empty += 1;
+            self.waiters.set(self.waiters.get() - 1);
         }
         if places.empty * 2 > places.waiting.len() {
             places.waiting.retain(|place| place.1.is_some());
@@ -138,6 +145,10 @@ impl WaitQueue {
     /// Wakes the first that still waits; false when nobody does.
     #[inline]
     pub fn wake_one(&self) -> bool {
+        self.waiters.get() > 0 && self.wake_the_first()
+    }
+
+    fn wake_the_first(&self) -> bool {
         while let Some(unparker) = self.pop() {
             if unparker.unpark().is_ok() {
                 return true;
@@ -159,15 +170,17 @@ impl WaitQueue {
     #[inline]
     fn pop(&self) -> Option<Unparker> {
         let mut places = self.places.borrow_mut();
-        if let Some((_, unparker)) = places.first.take() {
-            return Some(unparker);
-        }
-        loop {
-            match places.waiting.pop_front()? {
-                (_, Some(unparker)) => return Some(unparker),
-                (_, None) => places.empty -= 1,
-            }
-        }
+        let popped = match places.first.take() {
+            Some((_, unparker)) => unparker,
+            None => loop {
+                match places.waiting.pop_front()? {
+                    (_, Some(unparker)) => break unparker,
+                    (_, None) => places.empty -= 1,
+                }
+            },
+        };
+        self.waiters.set(self.waiters.get() - 1);
+        Some(popped)
     }
 
     /// Those who wait.
@@ -180,8 +193,7 @@ impl WaitQueue {
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        let places = self.places.borrow();
-        usize::from(places.first.is_some()) + places.waiting.len() - places.empty
+        self.waiters.get()
     }
 
     /// Whether nobody waits.

@@ -43,6 +43,8 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// Outside a coroutine, unless the coroutine has ended.
+    // As in `park`: a return after the switch would be predicted wrongly.
+    #[inline(always)]
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         wait_finished(&self.erased(), "JoinHandle::join")?;
@@ -105,7 +107,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub(super) fn wait_finished(record: &Rc<Record>, called: &str) -> Result<(), JoinError> {
     if record.state.get() == State::Done {

@@ -37,6 +37,7 @@ impl<W> Line<W> {
     /// Waits in line until woken.
     ///
     /// `left` is called when the wait has ended early and its place has been given up: those behind may now fit.
+    #[inline(always)]
     #[track_caller]
     pub(super) fn wait(
         &self,

@@ -83,7 +83,7 @@ impl<T: ?Sized> Mutex<T> {
     /// # Aborts
     ///
     /// When it has to wait in a coroutine that unwinds.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         if !self.raw.try_take()
@@ -236,6 +236,7 @@ impl RawMutex {
     }
 
     /// Waits in line for a lock that is not free. Who is woken holds it.
+    #[inline(always)]
     #[track_caller]
     pub(super) fn wait(&self, called: &str, deadline: Option<Instant>) -> Result<(), WaitError> {
         let current = Holder::current();

@@ -161,7 +161,7 @@ impl Semaphore {
         left.is_some()
     }
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     fn take(&self, units: usize, deadline: Option<Instant>) -> Result<(), WaitError> {
         if self.try_take(units) {
