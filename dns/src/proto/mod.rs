@@ -22,6 +22,7 @@ mod special;
 mod address_order;
 mod policy_table;
 mod interfaces;
+mod race;
 mod cache;
 mod cache_key;
 mod least_recent;
@@ -49,6 +50,7 @@ pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
 pub use self::interfaces::{LocalAddresses, MAX_LOCAL_ADDRESSES};
 pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
 pub use self::policy_table::{MAX_POLICIES, PolicyTable};
+pub use self::race::{MIN_ATTEMPT_DELAY, Race, RaceOptions, RaceStep};
 pub use self::resolv_conf::{
     MAX_ATTEMPTS, MAX_NDOTS, MAX_SEARCH, MAX_SERVERS, MAX_TIMEOUT, ResolvConf, ServerLine,
 };
