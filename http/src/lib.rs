@@ -29,6 +29,10 @@
 mod server;
 mod connection;
 mod stream;
+#[cfg(feature = "tls")]
+mod secured;
+#[cfg(feature = "tls")]
+mod session;
 mod answer;
 mod refusal;
 mod handler;
@@ -41,6 +45,7 @@ mod writer;
 mod output;
 mod pace;
 mod buffer;
+pub mod client;
 pub mod proto;
 
 pub use self::body::Body;
@@ -50,6 +55,8 @@ pub use self::log::{LogEntry, RequestLine};
 pub use self::request::Request;
 pub use self::response::{InvalidHeader, Response, Upgraded};
 pub use self::server::{Server, ServerHandle};
+#[cfg(feature = "tls")]
+pub use self::session::TlsSession;
 pub use self::stream::Stream;
 pub use self::writer::ResponseWriter;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};

@@ -22,8 +22,8 @@ use http::header::{
 };
 use http::{HeaderValue, Method};
 
-use super::super::decimal;
 use super::super::target::host_len;
+use super::super::{MethodKind, decimal};
 use super::request_error::RequestError;
 use super::url::Url;
 
@@ -67,6 +67,11 @@ const RESERVED: [HeaderName; 9] = [
 ];
 
 impl RequestHead<'_> {
+    /// What the method means for the answer's framing.
+    pub fn method_kind(&self) -> MethodKind {
+        MethodKind::of(self.method.as_str().as_bytes())
+    }
+
     /// Appends the head to `out`.
     ///
     /// # Errors
