@@ -89,6 +89,11 @@ impl<T: Clone> Flights<T> {
         drop(removed);
     }
 
+    /// Whether somebody flies under this key.
+    pub(crate) fn is_under_way(&self, key: &[u8]) -> bool {
+        self.flights.borrow().contains_key(key)
+    }
+
     /// How many lookups are under way.
     pub(crate) fn len(&self) -> usize {
         self.flights.borrow().len()

@@ -194,6 +194,17 @@ impl<F: Clone> Cache<F> {
         found
     }
 
+    /// As [`find`](Self::find), for those who have another question if there are no records: without them, nothing is counted.
+    pub fn find_records(&mut self, key: &Key, now: Instant) -> Option<CachedRecords> {
+        match self.search(key, now, Duration::ZERO) {
+            Some(Found::Records(records)) => {
+                self.counts.hits += 1;
+                Some(records)
+            }
+            _ => None,
+        }
+    }
+
     /// Records that are over their time by no more than [`CacheLimits::max_stale`], aliases included (RFC 8767).
     ///
     /// For when nobody has answered. Their TTL is zero: it is for the caller to say how long they are good.
