@@ -114,7 +114,7 @@ fn pin_of(certificate: &CertificateDer<'_>) -> Result<Pin, rustls::Error> {
 }
 
 /// Why a connection to a server with another key is refused.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct NotPinned {
     shown: Pin,
     pins: usize,
@@ -123,6 +123,13 @@ struct NotPinned {
 impl fmt::Display for NotPinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server's key is {}, which is none of the {} that were pinned", self.shown, self.pins)
+    }
+}
+
+/// rustls shows it in this form only.
+impl fmt::Debug for NotPinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

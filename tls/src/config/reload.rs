@@ -147,13 +147,25 @@ impl Reloader {
                 return Ok(reload);
             }
             // The first look comes before the first wait, for what has changed meanwhile.
-            if self.look(Patience::Some) == Seen::Unfinished {
-                self.wait(HALF_WRITTEN)?;
-                self.look(Patience::None);
-            } else if self.found.is_empty() {
+            self.look_patiently()?;
+            if self.found.is_empty() {
                 self.wait(LOOK_ANYWAY)?;
             }
         }
+    }
+
+    /// Looks until every pair is good, or has been bad for long enough to be called so.
+    fn look_patiently(&mut self) -> io::Result<()> {
+        let latest = now() + HALF_WRITTEN;
+        while self.look(Patience::Some) == Seen::Unfinished {
+            let left = latest.saturating_duration_since(now());
+            if left.is_zero() {
+                self.look(Patience::None);
+                break;
+            }
+            self.wait(left)?;
+        }
+        Ok(())
     }
 
     /// Waits for a change, at most so long, and then for quiet.
