@@ -28,6 +28,8 @@ const PANICKED: &str = "the handler panicked";
 pub(crate) enum Next {
     Request,
     Close,
+    /// The peer is to see that this was not the end.
+    BreakOff,
     /// Something may still arrive that nobody will read.
     CloseGently,
     Leave(Box<dyn FnOnce(Upgraded)>),
@@ -151,7 +153,7 @@ fn refuse_body(request: &mut Request<'_>) -> Next {
 fn break_off(request: &mut Request<'_>, status: StatusCode, problem: String) -> Next {
     request.reply.outcome.status = status;
     request.reply.outcome.note(problem);
-    Next::Close
+    Next::BreakOff
 }
 
 /// Why a response cannot be the answer to a request.

@@ -18,14 +18,18 @@
 //!   every pipelined request a system call, since nobody knows beforehand who waits.
 //! - A connection hibernates only when nothing of a request has arrived and everything has been sent.
 
+#[cfg(feature = "tls")]
+mod opening;
+
 use std::cell::OnceCell;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Hibernation, Turn, Unparked, now};
-use grapeshot_net::WaitLimit;
+use grapeshot_core::{Direction, Hibernation, Turn, Unparked, now};
+use grapeshot_net::{TcpStream, WaitLimit};
 use http::StatusCode;
 
 use crate::answer::{Next, Outcome, answer, contained, finish_body, log_entry, response_head};
@@ -110,9 +114,12 @@ impl Connection {
     pub(crate) fn first_turn(self: Box<Connection>) -> Turn {
         // Responses are written whole, so waiting to gather more only delays them. A failure costs speed, not sense.
         let _ = self.stream.tcp().set_nodelay(true);
-        // Not zero unless the limit is, which then acts as no time at all.
-        let patience = self.shared.limits.write_timeout.max(Duration::from_millis(1));
-        let _ = self.stream.set_write_timeout(Some(patience));
+        let _ = self.stream.set_write_timeout(Some(self.shared.limits.patience()));
+        self.begin()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn begin(self: Box<Connection>) -> Turn {
         self.turn()
     }
 
@@ -142,11 +149,27 @@ impl Connection {
         }
     }
 
-    /// Reads the first bytes of a next request, waiting for them as long as a stack is kept.
-    ///
+    /// Reads the first bytes of a next request, waiting for them as long as a stack is kept;
+    /// and the rest of a record of TLS, since there may be some in it, as long as for a head.
+    fn next_bytes(&self) -> Arrival {
+        let _goodbye = Goodbye(&self.stream);
+        let mut deadline = None;
+        loop {
+            match self.look_for_bytes() {
+                Arrival::NothingFor(_) if self.stream.holds_part() => {}
+                arrival => return arrival,
+            }
+            let until = *deadline.get_or_insert_with(|| now().checked_add(self.shared.limits.head_timeout));
+            let limit = until.map_or(WaitLimit::Never, WaitLimit::At);
+            if self.stream.tcp().source().wait_ready(Direction::Read, "the rest of a TLS record", limit).is_err() {
+                return Arrival::End;
+            }
+        }
+    }
+
     /// Buffers are taken when there is something to put into them: while a connection waits others use them,
     /// and they stay in the processor's cache.
-    fn next_bytes(&self) -> Arrival {
+    fn look_for_bytes(&self) -> Arrival {
         let Shared { limits, linger, .. } = &*self.shared;
         let linger = (*linger).min(limits.idle_timeout);
         let mut taken = None;
@@ -169,7 +192,10 @@ impl Connection {
             self.stream.try_read(NEXT_REQUEST, is_drained, read)
         };
         match (done, taken) {
-            (Ok((1.., _)), Some(buffers)) => Arrival::Bytes(buffers),
+            (Ok((1.., _)), Some(buffers)) => {
+                self.stream.end_idle();
+                Arrival::Bytes(buffers)
+            }
             (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => Arrival::NothingFor(Duration::ZERO),
             (Err(error), _) if error.kind() == io::ErrorKind::TimedOut && !self.shared.is_draining() => {
                 Arrival::NothingFor(linger)
@@ -184,7 +210,11 @@ impl Connection {
     /// Waits for the next request without a stack, having `waited` for it already.
     fn hibernate(self: Box<Connection>, waited: Duration) -> Turn {
         let limits = &self.shared.limits;
-        let deadline = now().checked_add(limits.idle_timeout.saturating_sub(waited));
+        let deadline = self.stream.idle_until(limits.idle_timeout.saturating_sub(waited));
+        // Records without a request may have woken it, and more of them be there already.
+        if self.stream.is_tls() && deadline.is_some_and(|deadline| deadline <= now()) {
+            return Turn::Done;
+        }
         let waiting = Hibernation::until_readable(
             self,
             |connection| connection.stream.tcp().source(),
@@ -220,17 +250,21 @@ impl Connection {
             match next {
                 Next::Request => {}
                 Next::Leave(then) => return Stop::Left(then),
-                Next::Close => {
-                    let _ = buffers.output.flush(&self.stream);
-                    return Stop::Closed;
-                }
-                Next::CloseGently => {
-                    if buffers.output.flush(&self.stream).is_ok() {
-                        self.farewell(buffers);
-                    }
+                next => {
+                    self.end(&next, &mut buffers.output);
                     return Stop::Closed;
                 }
             }
+        }
+    }
+
+    /// Sends what has been gathered, and tells the peer how the connection ends.
+    #[cold]
+    fn end(&self, next: &Next, output: &mut Output) {
+        match (output.flush(&self.stream), next) {
+            (Err(_), _) | (Ok(()), Next::BreakOff) => self.stream.abandon(),
+            (Ok(()), Next::CloseGently) => farewell(&self.stream),
+            (Ok(()), _) => self.stream.close(),
         }
     }
 
@@ -364,22 +398,38 @@ impl Connection {
             log(entry);
         }
     }
+}
 
-    /// Lets the peer read the last response before the connection goes.
-    ///
-    /// Closing with unread input makes the kernel send a reset, which may overtake the response (RFC 9112 §9.6).
-    fn farewell(&self, buffers: &mut Buffers) {
-        if self.stream.shutdown_write().is_err() {
-            return;
+/// Says that a connection ends where none but a cancellation ends it: between two requests.
+struct Goodbye<'a>(&'a Stream);
+
+impl Drop for Goodbye<'_> {
+    fn drop(&mut self) {
+        if self.0.is_tls() && thread::panicking() {
+            self.0.close();
         }
-        let deadline = now() + FAREWELL;
-        let mut seen = 0;
-        while seen < FAREWELL_BYTES {
-            buffers.input.clear();
-            match self.read(buffers, "the peer to close", WaitLimit::At(deadline)) {
-                Ok(0) | Err(_) => return,
-                Ok(read) => seen += read,
-            }
+    }
+}
+
+/// Lets the peer read the last response before the connection goes.
+fn farewell(stream: &Stream) {
+    if stream.shutdown_write().is_ok() {
+        await_end(stream.tcp());
+    }
+}
+
+/// Waits for the peer to close, whatever it sends until then.
+///
+/// Closing with unread input makes the kernel send a reset, which may overtake the response (RFC 9112 §9.6).
+fn await_end(stream: &TcpStream) {
+    let deadline = WaitLimit::At(now() + FAREWELL);
+    let mut block = [0; 4096];
+    let mut seen = 0;
+    while seen < FAREWELL_BYTES {
+        let read = |mut stream: &std::net::TcpStream| stream.read(&mut block).map(|read| (read, read < block.len()));
+        match stream.source().attempt(Direction::Read, "the peer to close", deadline, is_drained, read) {
+            Ok((0, _)) | Err(_) => return,
+            Ok((read, _)) => seen += read,
         }
     }
 }

@@ -71,6 +71,13 @@ pub struct Limits {
     /// A slower head is answered with 408 and the connection is closed.
     pub head_timeout: Duration,
 
+    /// Time the handshake of TLS may take, from its first byte; and the time until that byte where nothing but TLS is
+    /// spoken.
+    ///
+    /// Default 10 s; the configuration of TLS may say less.
+    /// The connection is closed.
+    pub handshake_timeout: Duration,
+
     /// Time a connection may stay open without a byte of a next request.
     ///
     /// Default 60 s; holds from the accept to the first request as well.
@@ -134,6 +141,11 @@ impl Limits {
 
     /// The largest [`header_count`](Self::header_count), for which room is kept on the stack.
     pub const MAX_HEADER_COUNT: usize = 128;
+
+    /// The timeout of a socket's writes: not zero unless the limit is, which then acts as no time at all.
+    pub(crate) fn patience(&self) -> Duration {
+        self.write_timeout.max(Duration::from_millis(1))
+    }
 }
 
 impl Default for Limits {
@@ -147,6 +159,7 @@ impl Default for Limits {
             trailer_bytes: 4 << 10,
             discard_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_bytes_per_second: 240,
             body_grace: Duration::from_secs(5),

@@ -14,6 +14,8 @@ use crate::output::Output;
 use crate::proto::{BodyLength, HeadView, ReplyTo, ResponseHead};
 use crate::response::{Response, ResponseBody};
 use crate::server::Shared;
+#[cfg(feature = "tls")]
+use crate::session::TlsSession;
 use crate::stream::Stream;
 use crate::writer::{Begun, FramedWriter, Progress, ResponseWriter};
 
@@ -115,6 +117,17 @@ impl<'c> Request<'c> {
     /// The client's address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Whether it came over TLS (https).
+    pub fn is_tls(&self) -> bool {
+        self.reply.stream.is_tls()
+    }
+
+    /// The TLS it came over, if it did.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<TlsSession<'c>> {
+        self.reply.stream.tls()
     }
 
     /// The body. A client that waits to be asked for it (`Expect: 100-continue`) is asked at the first read.

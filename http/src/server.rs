@@ -9,6 +9,9 @@
 //!
 //! What has arrived by the time the server stops, a connection or a request on one, is still served.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::io;
@@ -32,6 +35,9 @@ use crate::proto::StandingHeaders;
 use crate::request::Request;
 use crate::response::Response;
 use crate::stream::Stream;
+
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::{Mode, Security};
 
 /// How many sets of buffers are kept for connections that wake.
 const SPARE_BUFFERS: usize = 64;
@@ -85,6 +91,8 @@ pub struct Server {
     name: Option<HeaderValue>,
     linger: Duration,
     log: Option<Log>,
+    #[cfg(feature = "tls")]
+    security: Security,
     control: Rc<Control>,
     ending: Ending,
 }
@@ -115,6 +123,8 @@ impl Server {
             name: Some(HeaderValue::from_static("grapeshot")),
             linger: Duration::from_millis(200),
             log: None,
+            #[cfg(feature = "tls")]
+            security: Security::default(),
             ending: Ending(control.clone()),
             control,
         }
@@ -188,7 +198,9 @@ impl Server {
     ///
     /// Outside a coroutine.
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
-        let Server { listener, limits, name, linger, log, control, ending: _ending } = self;
+        #[cfg(feature = "tls")]
+        let security = self.security.within(&self.limits);
+        let Server { listener, limits, name, linger, log, control, ending: _ending, .. } = self;
         // A failure costs memory, not sense.
         let _ = SockRef::from(&listener).set_tcp_notsent_lowat(MOST_UNSENT);
         let shared = Rc::new(Shared {
@@ -196,6 +208,8 @@ impl Server {
             limits,
             linger,
             log,
+            #[cfg(feature = "tls")]
+            security,
             draining: Cell::new(false),
             lingering: Cell::new(0),
             standing: RefCell::new(StandingHeaders::new(name.as_ref())),
@@ -349,6 +363,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) linger: Duration,
     pub(crate) log: Option<Log>,
+    #[cfg(feature = "tls")]
+    pub(crate) security: Security,
     draining: Cell<bool>,
     lingering: Cell<usize>,
     standing: RefCell<StandingHeaders>,

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 #![allow(dead_code, reason = "each file uses a part of this")]
 
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -80,8 +83,8 @@ pub(crate) fn post_chunks(path: &str, chunks: &[&str]) -> String {
 }
 
 /// The client's end of a connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     received: Vec<u8>,
 }
 
@@ -89,6 +92,12 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
+        Client::over(stream)
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub(crate) fn over(stream: S) -> Client<S> {
         Client { stream, received: Vec::new() }
     }
 
