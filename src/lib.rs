@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub use grapeshot_core::*;
+pub use grapeshot_dns as dns;
 pub use grapeshot_http as http;
 pub use grapeshot_net as net;
+#[cfg(feature = "tls")]
+pub use grapeshot_tls as tls;
 
 /// README's code, compiled.
 #[cfg(doctest)]
