@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use grapeshot_core::{WaitLimit, now};
+use grapeshot_core::{ClosedError, WaitLimit, now};
 
 use super::TlsStream;
 use crate::carrier::{Carrier, Patience};
@@ -39,8 +39,12 @@ impl<S: Carrier> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` before the handshake is done, and with TLS 1.2, which has no such thing.
+    /// `InvalidInput` before the handshake is done, and with TLS 1.2, which has no such thing; a closed error once this
+    /// end has said that it sends no more; what the stream below fails with.
     pub fn refresh_traffic_keys(&self) -> io::Result<()> {
+        if self.session.borrow().is_closed() {
+            return Err(ClosedError::new("refresh_traffic_keys").into());
+        }
         let done = self.session.borrow_mut().refresh_traffic_keys();
         done.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         self.try_send()
