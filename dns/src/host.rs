@@ -163,13 +163,13 @@ impl Resolver {
 }
 
 impl Call<'_> {
-    fn resolve(&self, host: &str, family: Family) -> Result<Host, LookupError> {
+    pub(crate) fn resolve(&self, host: &str, family: Family) -> Result<Host, LookupError> {
         let found = self.find(host, family);
         let described = |found: &Result<Host, LookupError>| match found {
             Ok(host) => format!("{} has {} addresses", host.canonical_name, host.addresses.len()),
             Err(error) => error.to_string(),
         };
-        let found = found.map(|found| self.sort(found));
+        let found = found.map(|found| self.into_host(found));
         self.tracer.note(|| TraceEvent::Result(described(&found)));
         found
     }
@@ -251,8 +251,8 @@ impl Call<'_> {
     /// The A and AAAA records of one name.
     fn both_families(&self, name: &Name, family: Family) -> Result<Found, LookupError> {
         let config = &self.system.config;
-        let v4 = || self.ask(name, RecordType::A);
-        let v6 = || self.ask(name, RecordType::AAAA);
+        let v4 = || self.ask(name, RecordType::A).inspect(|found| self.tell(found));
+        let v6 = || self.ask(name, RecordType::AAAA).inspect(|found| self.tell(found));
         let found = match family {
             Family::V4 => vec![v4()],
             Family::V6 => vec![v6()],
@@ -265,11 +265,22 @@ impl Call<'_> {
         merge(name, found)
     }
 
-    fn sort(&self, found: Found) -> Host {
-        let Found { canonical_name, mut addresses } = found;
-        if addresses.len() > 1 {
-            self.resolver.source.sort(&mut addresses, &self.system.policies);
+    /// Addresses of either family end the search, so they are worth telling before the other is known.
+    fn tell(&self, found: &Lookup) {
+        if let Some(heard) = self.heard {
+            heard(found);
         }
+    }
+
+    pub(crate) fn sort(&self, addresses: &mut [SocketAddr]) {
+        if addresses.len() > 1 {
+            self.resolver.source.sort(addresses, &self.system.policies);
+        }
+    }
+
+    fn into_host(&self, found: Found) -> Host {
+        let Found { canonical_name, mut addresses } = found;
+        self.sort(&mut addresses);
         Host { canonical_name, addresses }
     }
 }

@@ -7,6 +7,7 @@ mod system;
 mod resolver;
 mod builder;
 mod host;
+mod connect;
 mod lookup;
 mod question;
 mod exchange;
@@ -19,6 +20,7 @@ mod transports;
 pub mod transport;
 
 pub use self::config::{Config, DNS_OVER_TLS_PORT, DNS_PORT, EDNS_SIZE, NameServer};
+pub use self::connect::{ConnectError, ConnectErrorKind, ConnectOptions, FailedAttempt, connect};
 pub use self::error::{Asked, LookupError, LookupErrorKind, Said};
 pub use self::system::{
     CHECK_INTERVAL, MAX_FILE, MAX_HOSTS_FILE, ResolverEnvironment, System, SystemConfig, SystemFiles,

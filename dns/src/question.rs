@@ -38,6 +38,8 @@ pub(crate) struct Call<'a> {
     pub(crate) system: Rc<SystemConfig>,
     pub(crate) tracer: Tracer<'a>,
     pub(crate) deadline: Instant,
+    /// Who wants to know of addresses before all are known.
+    pub(crate) heard: Option<&'a dyn Fn(&Lookup)>,
 }
 
 impl<'a> Call<'a> {

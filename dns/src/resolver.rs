@@ -287,7 +287,7 @@ impl Resolver {
 
     pub(crate) fn call<'a>(&'a self, tracer: Tracer<'a>) -> Call<'a> {
         let resolver = &*self.inner;
-        Call { resolver, system: resolver.settings(), tracer, deadline: now() + resolver.limit }
+        Call { resolver, system: resolver.settings(), tracer, deadline: now() + resolver.limit, heard: None }
     }
 
     fn look_up(
