@@ -37,6 +37,8 @@ mod frames;
 mod connection;
 mod pipelined;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Instant;
 
@@ -46,6 +48,8 @@ use crate::proto::{Query, Reply};
 pub use self::error::ExchangeError;
 pub use self::notes::{Notes, TransportStats};
 pub use self::tcp::{StreamOptions, Tcp};
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
 pub use self::udp::{Udp, UdpOptions};
 
 /// A way to ask one server one question.

@@ -1,5 +1,6 @@
 //! DNS over TCP (RFC 7766).
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,12 @@ impl Tcp {
 impl Default for Tcp {
     fn default() -> Tcp {
         Tcp::new(StreamOptions::default())
+    }
+}
+
+impl fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tcp").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 

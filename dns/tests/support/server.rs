@@ -10,6 +10,7 @@ use grapeshot_core::{JoinHandle, sleep, spawn};
 use grapeshot_dns::NameServer;
 use grapeshot_dns::proto::{Name, RecordType};
 use grapeshot_net::{TcpListener, TcpStream, UdpSocket};
+use grapeshot_tls::{ServerConfig, TlsStream};
 use hickory_proto::op::Message;
 
 /// How a question came.
@@ -17,6 +18,7 @@ use hickory_proto::op::Message;
 pub(crate) enum Via {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// A question that has come.
@@ -98,6 +100,23 @@ impl PrivateServer {
             move || serve_tcp(&listener, &state)
         });
         PrivateServer { address, state, coroutines: vec![over_udp, over_tcp] }
+    }
+
+    /// Starts a server over TLS alone.
+    pub(crate) fn start_tls(config: ServerConfig, script: impl Fn(&Asked) -> Vec<Act> + 'static) -> PrivateServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Rc::new(State {
+            script: Rc::new(script),
+            asked: RefCell::default(),
+            accepted: Cell::new(0),
+            open: Cell::new(0),
+        });
+        let over_tls = spawn({
+            let state = state.clone();
+            move || serve_tls(&listener, &config, &state)
+        });
+        PrivateServer { address, state, coroutines: vec![over_tls] }
     }
 
     /// The server, as a resolver knows it.
@@ -199,49 +218,100 @@ fn do_udp(socket: &Rc<UdpSocket>, to: SocketAddr, act: Act) {
 
 fn serve_tcp(listener: &TcpListener, state: &Rc<State>) {
     for stream in listener.incoming() {
-        let stream = Rc::new(stream.unwrap());
+        let stream = stream.unwrap();
         // The kernel would hold replies back in real time, while virtual time jumps to the next deadline.
         stream.set_nodelay(true).unwrap();
-        let state = state.clone();
-        let connection = state.accepted.get();
-        state.accepted.set(connection + 1);
-        spawn(move || {
-            state.open.set(state.open.get() + 1);
-            // A peer that breaks off is as good as one that closes.
-            let _ = serve_connection(&stream, &state, connection);
-            state.open.set(state.open.get() - 1);
-        });
+        serve_connection(Link::Tcp(stream), Via::Tcp, state);
     }
 }
 
-fn serve_connection(stream: &Rc<TcpStream>, state: &State, connection: usize) -> io::Result<()> {
-    let from = stream.peer_addr()?;
-    loop {
+fn serve_tls(listener: &TcpListener, config: &ServerConfig, state: &Rc<State>) {
+    for stream in listener.incoming() {
+        let stream = stream.unwrap();
+        stream.set_nodelay(true).unwrap();
+        serve_connection(Link::Tls(TlsStream::server(stream, config).unwrap()), Via::Tls, state);
+    }
+}
+
+/// A connection that a server has accepted.
+enum Link {
+    Tcp(TcpStream),
+    Tls(TlsStream<TcpStream>),
+}
+
+impl Link {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Link::Tcp(stream) => stream,
+            Link::Tls(stream) => stream.inner(),
+        }
+    }
+
+    fn receive(&self) -> io::Result<Vec<u8>> {
+        let exactly = |buf: &mut [u8]| match self {
+            Link::Tcp(stream) => { stream }.read_exact(buf),
+            Link::Tls(stream) => { stream }.read_exact(buf),
+        };
         let mut length = [0; 2];
-        (&**stream).read_exact(&mut length)?;
-        let message = stream.recv_exact(usize::from(u16::from_be_bytes(length)))?;
-        for act in state.acts(&message, Via::Tcp, from, connection) {
-            do_tcp(stream, act)?;
+        exactly(&mut length)?;
+        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+        exactly(&mut message)?;
+        Ok(message)
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Link::Tcp(stream) => { stream }.write_all(bytes),
+            Link::Tls(stream) => { stream }.write_all(bytes),
+        }
+    }
+
+    fn close(&self) -> io::Result<()> {
+        match self {
+            Link::Tcp(stream) => drop(stream.close()),
+            Link::Tls(stream) => stream.close()?,
+        }
+        Ok(())
+    }
+}
+
+fn serve_connection(link: Link, via: Via, state: &Rc<State>) {
+    let (link, state) = (Rc::new(link), state.clone());
+    let connection = state.accepted.get();
+    state.accepted.set(connection + 1);
+    spawn(move || {
+        state.open.set(state.open.get() + 1);
+        // A peer that breaks off is as good as one that closes.
+        let _ = answer_all(&link, via, &state, connection);
+        state.open.set(state.open.get() - 1);
+    });
+}
+
+fn answer_all(link: &Rc<Link>, via: Via, state: &State, connection: usize) -> io::Result<()> {
+    let from = link.socket().peer_addr()?;
+    loop {
+        let message = link.receive()?;
+        for act in state.acts(&message, via, from, connection) {
+            do_on(link, act)?;
         }
     }
 }
 
-fn do_tcp(stream: &Rc<TcpStream>, act: Act) -> io::Result<()> {
-    let mut writer = &**stream;
+fn do_on(link: &Rc<Link>, act: Act) -> io::Result<()> {
     match act {
-        Act::Send(message) => writer.write_all(&[&(message.len() as u16).to_be_bytes()[..], &message].concat())?,
-        Act::Raw(bytes) => writer.write_all(&bytes)?,
-        Act::Close => drop(stream.close()),
+        Act::Send(message) => link.send(&[&(message.len() as u16).to_be_bytes()[..], &message].concat())?,
+        Act::Raw(bytes) => link.send(&bytes)?,
+        Act::Close => link.close()?,
         Act::Reset => {
-            socket2::SockRef::from(&**stream).set_linger(Some(Duration::ZERO))?;
+            socket2::SockRef::from(link.socket()).set_linger(Some(Duration::ZERO))?;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Act::After(delay, act) => {
-            let stream = stream.clone();
+            let link = link.clone();
             spawn(move || {
                 sleep(delay);
                 // The client may be gone by then.
-                let _ = do_tcp(&stream, *act);
+                let _ = do_on(&link, *act);
             });
         }
         Act::FromElsewhere(_) => panic!("{act:?} is for UDP"),

@@ -20,6 +20,7 @@ mod pool;
 mod socket;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -184,6 +185,12 @@ impl Udp {
 impl Default for Udp {
     fn default() -> Udp {
         Udp::new(UdpOptions::default())
+    }
+}
+
+impl fmt::Debug for Udp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Udp").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
