@@ -59,6 +59,11 @@ fn code(error: &ClientError) -> u8 {
         ClientError::Malformed(MalformedResponse::NotHttp | MalformedResponse::UnsupportedVersion) => 1,
         ClientError::Url(_) | ClientError::Request(_) => 3,
         ClientError::Name { .. } => 6,
+        ClientError::Connect { cause, .. } | ClientError::Tls { cause, .. }
+            if cause.kind() == io::ErrorKind::TimedOut =>
+        {
+            28
+        }
         ClientError::Connect { .. } => 7,
         ClientError::Tls { cause, .. } => match TlsError::of(cause) {
             Some(TlsError::CertificateRefused { .. }) => 60,

@@ -6,7 +6,9 @@ use std::cell::OnceCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
+use grapeshot_dns::{ConnectErrorKind, ConnectOptions, Resolver};
 use grapeshot_net::TcpStream;
 #[cfg(feature = "tls")]
 use grapeshot_tls::{ClientConfig, TlsStream};
@@ -17,6 +19,8 @@ use super::transport::Transport;
 use crate::proto::client::{Host, Origin, Scheme};
 
 /// The connector of a client that is told nothing else: TCP, and TLS over it for `https`.
+///
+/// Names are looked up by the resolver of the thread, and their addresses tried as RFC 8305 has it.
 ///
 /// # Examples
 ///
@@ -32,6 +36,7 @@ use crate::proto::client::{Host, Origin, Scheme};
 #[derive(Default)]
 pub struct Dialer {
     known: Vec<Known>,
+    resolver: Option<Resolver>,
     #[cfg(feature = "tls")]
     tls: Tls,
 }
@@ -43,6 +48,12 @@ struct Tls {
     given: Option<ClientConfig>,
     ready: OnceCell<ClientConfig>,
 }
+
+/// How long an address has to answer before the next is tried.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// Longer than any limit that counts.
+const NO_LIMIT: Duration = Duration::from_secs(86_400);
 
 /// Where a name leads, by the caller's word.
 struct Known {
@@ -59,7 +70,7 @@ impl Dialer {
 
     /// Says where a host leads on one port, so that nobody is asked; the last word on a host and port counts.
     ///
-    /// The addresses are tried in their order. The host is a name as it stands in a URL, or an address.
+    /// The addresses are tried in their order, one after the other. The host is a name as it stands in a URL, or an address.
     pub fn resolve(
         mut self,
         host: impl Into<String>,
@@ -80,20 +91,34 @@ impl Dialer {
         self
     }
 
+    /// Sets who looks up names, in place of [`Resolver::of_thread`].
+    pub fn resolver(mut self, resolver: Resolver) -> Dialer {
+        self.resolver = Some(resolver);
+        self
+    }
+
     fn dial(&self, origin: &Origin) -> Result<TcpStream, ClientError> {
         let failed = |cause| ClientError::Connect { origin: origin.clone(), cause };
-        let connect = |addresses: &[IpAddr]| {
-            let addresses: Vec<_> = addresses.iter().map(|&address| SocketAddr::new(address, origin.port)).collect();
-            TcpStream::connect(&addresses[..]).map_err(failed)
-        };
         let stream = match (self.known(origin), &origin.host) {
-            (Some(addresses), _) => connect(addresses),
-            (None, Host::Address(address)) => connect(&[*address]),
-            (None, Host::Name(name)) => connect_by_name(name, origin),
-        }?;
+            (Some(addresses), _) => connect_to(addresses, origin.port).map_err(failed)?,
+            (None, Host::Address(address)) => connect_to(&[*address], origin.port).map_err(failed)?,
+            (None, Host::Name(name)) => self.connect_by_name(name, origin)?,
+        };
         // A request goes out in one piece or in large ones, so there is nothing to gather.
         stream.set_nodelay(true).map_err(failed)?;
         Ok(stream)
+    }
+
+    fn connect_by_name(&self, name: &str, origin: &Origin) -> Result<TcpStream, ClientError> {
+        let resolver = self.resolver.clone().unwrap_or_else(Resolver::of_thread);
+        // The client's own limit, which is around this, is the one that its caller has set.
+        let options = ConnectOptions { timeout: NO_LIMIT, attempt_timeout: NO_LIMIT, ..ConnectOptions::default() };
+        resolver.connect_with(name, origin.port, &options).map_err(|error| match error.kind() {
+            ConnectErrorKind::Lookup(cause) => {
+                ClientError::Name { host: name.to_owned(), cause: Box::new(cause.clone()) }
+            }
+            _ => ClientError::Connect { origin: origin.clone(), cause: error.into() },
+        })
     }
 
     fn known(&self, origin: &Origin) -> Option<&[IpAddr]> {
@@ -142,8 +167,20 @@ impl Tls {
     }
 }
 
-fn connect_by_name(name: &str, _origin: &Origin) -> Result<TcpStream, ClientError> {
-    Err(ClientError::Name { host: name.to_owned(), cause: "names are not looked up yet".into() })
+/// Tries addresses one after the other; what the last says is the error.
+fn connect_to(addresses: &[IpAddr], port: u16) -> std::io::Result<TcpStream> {
+    let mut addresses = addresses.iter().map(|&address| SocketAddr::new(address, port)).peekable();
+    loop {
+        match (addresses.next(), addresses.peek()) {
+            (None, _) => return Err(std::io::Error::new(std::io::ErrorKind::AddrNotAvailable, "no address was given")),
+            (Some(last), None) => return TcpStream::connect(last),
+            (Some(address), Some(_)) => {
+                if let Ok(stream) = TcpStream::connect_timeout(&address, ATTEMPT) {
+                    return Ok(stream);
+                }
+            }
+        }
+    }
 }
 
 impl Connector for Dialer {

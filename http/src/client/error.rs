@@ -135,6 +135,12 @@ impl fmt::Display for ClientError {
             Self::Request(error) => write!(f, "request: {error}"),
             Self::RequestBody(cause) => write!(f, "reading the request's body: {cause}"),
             Self::Name { host, cause } => write!(f, "looking up {host}: {cause}"),
+            // It names host, port and addresses itself.
+            Self::Connect { cause, .. }
+                if cause.get_ref().is_some_and(|cause| cause.is::<grapeshot_dns::ConnectError>()) =>
+            {
+                cause.fmt(f)
+            }
             Self::Connect { origin, cause } => write!(f, "connecting to {origin}: {cause}"),
             Self::Tls { origin, cause } => write!(f, "TLS with {origin}: {cause}"),
             Self::NoTls => f.write_str("https needs the feature tls, which is off"),
