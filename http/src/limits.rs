@@ -112,7 +112,7 @@ pub struct Limits {
 
     /// Time the server may wait for the peer to take a response before its rate is looked at.
     ///
-    /// Default 30 s. What the kernel takes at once, for its buffers, counts neither as time nor as bytes.
+    /// Default 30 s. What the kernel takes for its buffers before the first wait does not count.
     pub response_grace: Duration,
 
     /// Time connections have to finish their request once the server drains.

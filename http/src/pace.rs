@@ -15,7 +15,7 @@ pub(crate) struct Pace {
     grace: Duration,
     /// How long one write may wait.
     patience: Duration,
-    /// How long was waited for the peer, and how much it took then.
+    /// How long was waited for the peer, and how much it took since that began.
     waited: Duration,
     taken: u64,
 }
@@ -55,10 +55,13 @@ impl Pace {
         WaitLimit::After(self.left().min(self.patience))
     }
 
-    /// Counts a write that took `taken` bytes after having `waited`; what the kernel took at once does not count.
+    /// Counts a write that took `taken` bytes after having `waited`.
+    ///
+    /// What the kernel took for its buffers before the first wait does not count. All it takes afterwards does,
+    /// with or without a wait: it is what the peer has made room for, of which the kernel lets go in lumps.
     fn note(&mut self, taken: usize, waited: Duration) {
-        if !waited.is_zero() {
-            self.waited += waited;
+        self.waited += waited;
+        if !self.waited.is_zero() {
             self.taken += taken as u64;
         }
     }
@@ -79,5 +82,22 @@ impl Pace {
             format!("the peer took nothing for {:?}", self.patience)
         };
         io::Error::new(io::ErrorKind::TimedOut, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel takes megabytes before it lets anyone wait, and makes room for several writes at a time.
+    #[test]
+    fn what_was_taken_since_the_first_wait_counts() {
+        let mut pace = Pace { bytes_per_second: 1000, grace: Duration::from_secs(1), ..Pace::default() };
+        pace.note(1_000_000, Duration::ZERO);
+        assert_eq!(pace.left(), Duration::from_secs(1));
+        pace.note(1000, Duration::from_secs(1));
+        assert_eq!(pace.left(), Duration::from_secs(1));
+        pace.note(1000, Duration::ZERO);
+        assert_eq!(pace.left(), Duration::from_secs(2));
     }
 }
