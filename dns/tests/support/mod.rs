@@ -12,7 +12,7 @@ use std::time::Duration;
 use grapeshot_dns::NameServer;
 use grapeshot_dns::proto::{Name, Query, QueryOptions, RecordType};
 
-pub(crate) use self::messages::{cut_short, garbage, with_id};
+pub(crate) use self::messages::{bytes, cut_short, garbage, with_id};
 pub(crate) use self::server::{Act, Asked, PrivateServer, Via};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
