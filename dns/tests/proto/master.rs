@@ -1,0 +1,1 @@
+//! Records as master files write them.
