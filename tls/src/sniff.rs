@@ -6,7 +6,8 @@
 //!   anything else   no record of TLS that could come first         plain
 //! ```
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
 
 use grapeshot_core::WaitLimit;
 use grapeshot_net::TcpStream;
@@ -19,6 +20,9 @@ use crate::stream::TlsStream;
 
 /// A fatal alert, protocol_version, in a record of the oldest version that a client of SSL 2.0 can know of.
 const WRONG_VERSION: [u8; 7] = [21, 3, 0, 0, 2, 2, 70];
+
+/// What such a client says first is no longer, unless it offers very much.
+const SSL2_HELLO: usize = 256;
 
 /// What a client on a port for both wants, by [`TlsAcceptor::sniff`](crate::TlsAcceptor::sniff).
 ///
@@ -72,8 +76,11 @@ pub(crate) fn sniff(stream: TcpStream, config: &ServerConfig) -> io::Result<Snif
     match &first[..seen] {
         [22] => TlsStream::server(stream, config).map(Sniffed::Tls),
         [0x80..=0xff] => {
-            // Whether it can be told is of no matter any more.
+            // Whether it can be told is of no matter any more. What it has said is read, since the system would otherwise
+            // reset the connection, and the peer might not get to see the alert.
             let _ = Carrier::try_write(&stream, &WRONG_VERSION);
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.source().inner().read(&mut [0; SSL2_HELLO]);
             Err(TlsError::NotTls { peer: Peer::Client(stream.peer()), protocol: Protocol::Ssl2 }.into())
         }
         _ => Ok(Sniffed::Plain(stream)),

@@ -86,6 +86,8 @@ pub struct TlsStream<S: Carrier> {
     write_timeout: Cell<Option<Duration>>,
     limits: Cell<Limits>,
     handshake_deadline: Cell<Option<Instant>>,
+    /// The last messages of the handshake may not have left yet.
+    opening: Cell<bool>,
 }
 
 impl<S: Carrier> TlsStream<S> {
@@ -126,6 +128,7 @@ impl<S: Carrier> TlsStream<S> {
             write_timeout: Cell::new(None),
             limits: Cell::new(limits),
             handshake_deadline: Cell::new(None),
+            opening: Cell::new(true),
         }
     }
 

@@ -12,7 +12,7 @@ use grapeshot_core::{now, sleep, spawn, test, with_timeout, yield_now};
 use grapeshot_net::memory::{self, Faults, MemoryStream};
 use grapeshot_tls::rustls::{AlertDescription, CertificateError, HandshakeKind, ProtocolVersion};
 use grapeshot_tls::{
-    AnyStream, ClientConfig, Lacking, Limits, Protocol, SelfSigned, ServerConfig, TlsError, TlsStream, Version,
+    AnyStream, Carrier, ClientConfig, Lacking, Limits, Protocol, SelfSigned, ServerConfig, TlsError, TlsStream, Version,
 };
 
 fn tls_error(error: &io::Error) -> &TlsError {
@@ -145,6 +145,26 @@ fn the_limit_holds_for_any_stream() {
         let error = near.handshake().unwrap_err();
         assert!(matches!(tls_error(&error), TlsError::HandshakeTimedOut { .. }), "{error}");
         assert_eq!(now() - began, Limits::default().handshake);
+    });
+}
+
+/// The server has the last word in a full handshake of TLS 1.2, and must not wait for the client before that is out.
+#[test]
+fn rfc5246_section7_3_a_server_that_reads_first_has_said_that_it_is_finished() {
+    fn read_first<S: Carrier + 'static>((near, far): (S, S)) {
+        let own = SelfSigned::new([NAME]).unwrap();
+        let config = ClientConfig::builder().roots(own.roots().unwrap()).newest_version(Version::Tls12);
+        let near = TlsStream::client(near, &config.build().unwrap(), NAME).unwrap();
+        let far = TlsStream::server(far, &own.server_config().unwrap()).unwrap();
+        let other = spawn(move || (&far).read_exact(&mut [0; 5]).map(|()| far));
+        (&near).write_all(b"hello").unwrap();
+        drop(other.join().unwrap().unwrap());
+    }
+    test::run(|| {
+        read_first(memory::pair());
+        read_first(memory::Builder::new().capacity(10).pair());
+        let (near, far) = memory::pair();
+        read_first((AnyStream(near), AnyStream(far)));
     });
 }
 

@@ -24,7 +24,7 @@ impl<S: Carrier> TlsStream<S> {
     /// Unwinds. The next that uses the stream goes on with the handshake, within the same limit.
     pub fn handshake(&self) -> io::Result<()> {
         self.handshake_first()?;
-        self.send(self.handshake_limit())
+        if self.opening.get() { self.send_opening() } else { Ok(()) }
     }
 
     /// Whether the handshake is done.
@@ -71,6 +71,11 @@ impl<S: Carrier> TlsStream<S> {
             }
             self.take_steps().map_err(|error| self.explain(error))?;
         }
+    }
+
+    /// Sends the last messages of the handshake, which it counts as a part of.
+    pub(super) fn send_opening(&self) -> io::Result<()> {
+        self.send(self.handshake_limit()).map_err(|error| self.explain(error))
     }
 
     fn handshake_limit(&self) -> WaitLimit {

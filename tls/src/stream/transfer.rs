@@ -72,6 +72,10 @@ impl<S: Carrier> TlsStream<S> {
             }
             // Whether it can be sent is for those to know who write: what the peer has said can be read all the same.
             let _ = self.try_send();
+            // But without the end of the handshake the peer says nothing.
+            if self.opening.get() && patience != Patience::Try {
+                self.send_opening()?;
+            }
         }
         self.fill_from_carrier(buf, patience)
     }
@@ -152,6 +156,9 @@ impl<S: Carrier> TlsStream<S> {
                 let deadline = if let WaitLimit::At(deadline) = limit { Some(deadline) } else { None };
                 self.turns.wait("the sending of records", deadline)?;
             } else if self.session.borrow().outgoing.is_empty() {
+                if self.is_established() {
+                    self.opening.set(false);
+                }
                 return Ok(());
             } else {
                 Sending::begin(self).run(limit)?;
@@ -172,6 +179,9 @@ impl<S: Carrier> TlsStream<S> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
+        }
+        if session.is_established() {
+            self.opening.set(false);
         }
         Ok(())
     }
