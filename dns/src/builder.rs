@@ -14,7 +14,7 @@ use crate::servers::Servers;
 use crate::stats::Counters;
 use crate::system::{System, SystemConfig, network};
 use crate::transport::{StreamOptions, Tcp, Transport, Udp, UdpOptions};
-use crate::transports::Transports;
+use crate::transports::{Transports, default_tls};
 
 /// How long a call takes at most, unless set.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -118,6 +118,9 @@ impl ResolverBuilder {
     }
 
     /// The transport for servers with a [`tls_name`](crate::NameServer::tls_name).
+    ///
+    /// Unless set, it is one that trusts whom the system trusts, if the feature `tls` is on. Its first use reads the
+    /// system's roots, which blocks the thread for some milliseconds. Without the feature such servers are not asked at all.
     pub fn tls(mut self, transport: impl Transport + 'static) -> ResolverBuilder {
         self.tls = Some(Rc::new(transport));
         self
@@ -144,11 +147,6 @@ impl fmt::Debug for ResolverBuilder {
         shown.field("source", &self.source).field("cache", &self.cache).field("limit", &self.limit);
         shown.finish_non_exhaustive()
     }
-}
-
-/// DNS over TLS, by the roots of the system, if the feature is on.
-fn default_tls() -> Option<Rc<dyn Transport>> {
-    None
 }
 
 /// A change of what the files say.

@@ -1,9 +1,15 @@
 //! Which transport a server is asked over.
 
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::NameServer;
-use crate::transport::Transport;
+use crate::proto::{Query, Reply};
+use crate::transport::{ExchangeError, Transport};
+#[cfg(feature = "tls")]
+use crate::transport::{Notes, StreamOptions, Tls, TransportStats};
 
 /// The transports of a resolver.
 #[derive(Clone)]
@@ -26,6 +32,61 @@ impl Transports {
     }
 }
 
+/// DNS over TLS that trusts whom the system trusts, if the feature is on.
+#[cfg(feature = "tls")]
+pub(crate) fn default_tls() -> Option<Rc<dyn Transport>> {
+    Some(Rc::new(SystemTls { tls: std::cell::OnceCell::new() }))
+}
+
+/// No DNS over TLS, since the feature is off.
+#[cfg(not(feature = "tls"))]
+pub(crate) fn default_tls() -> Option<Rc<dyn Transport>> {
+    None
+}
+
+/// TLS whose roots are read when the first server is asked over it, once: most resolvers never do.
+#[cfg(feature = "tls")]
+struct SystemTls {
+    tls: std::cell::OnceCell<Tls>,
+}
+
+#[cfg(feature = "tls")]
+impl SystemTls {
+    fn tls(&self) -> Result<&Tls, ExchangeError> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls);
+        }
+        let tls = Tls::system(StreamOptions::default());
+        let tls = tls.map_err(|error| failed(io::Error::other(error)))?;
+        Ok(self.tls.get_or_init(|| tls))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Transport for SystemTls {
+    fn name(&self) -> &'static str {
+        "TLS"
+    }
+
+    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
+        self.tls()?.exchange(server, query, deadline)
+    }
+
+    fn exchange_noting(
+        &self,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        self.tls()?.exchange_noting(server, query, deadline, notes)
+    }
+
+    fn stats(&self) -> TransportStats {
+        self.tls.get().map(Transport::stats).unwrap_or_default()
+    }
+}
+
 /// In place of TLS where there is none: a server that is to be asked over TLS is never asked without.
 struct NoTls;
 
@@ -34,13 +95,11 @@ impl Transport for NoTls {
         "TLS"
     }
 
-    fn exchange(
-        &self,
-        _: &NameServer,
-        _: &crate::proto::Query,
-        _: std::time::Instant,
-    ) -> Result<crate::proto::Reply, crate::transport::ExchangeError> {
-        let error = std::io::Error::new(std::io::ErrorKind::Unsupported, "the feature `tls` is off");
-        Err(crate::transport::ExchangeError::Failed { what: "DNS over TLS", error: std::sync::Arc::new(error) })
+    fn exchange(&self, _: &NameServer, _: &Query, _: Instant) -> Result<Reply, ExchangeError> {
+        Err(failed(io::Error::new(io::ErrorKind::Unsupported, "the feature `tls` is off")))
     }
+}
+
+fn failed(error: io::Error) -> ExchangeError {
+    ExchangeError::Failed { what: "DNS over TLS", error: Arc::new(error) }
 }
