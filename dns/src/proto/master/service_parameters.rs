@@ -60,7 +60,7 @@ fn write_list(
     size: usize,
     write_item: impl Fn(&mut String, &[u8]) -> fmt::Result,
 ) -> Option<()> {
-    if value.len() % size != 0 {
+    if !value.len().is_multiple_of(size) {
         return None;
     }
     for (index, item) in value.chunks_exact(size).enumerate() {

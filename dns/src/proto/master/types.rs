@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use hickory_proto::rr::RecordType;
 
-/// Types that have a mnemonic, but not with the decoder.
-const MNEMONICS: [(u16, &str); 36] = [
+/// Types that have a mnemonic which the decoder does not know or does not read.
+const MNEMONICS: [(u16, &str); 37] = [
     (3, "MD"),
     (4, "MF"),
     (7, "MB"),
@@ -23,6 +23,7 @@ const MNEMONICS: [(u16, &str); 36] = [
     (27, "GPOS"),
     (29, "LOC"),
     (36, "KX"),
+    (41, "OPT"),
     (42, "APL"),
     (45, "IPSECKEY"),
     (49, "DHCID"),
