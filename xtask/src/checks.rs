@@ -25,6 +25,7 @@ pub(crate) fn quick() -> Vec<Check> {
         Check { title: "tidy", run: tidy::run },
         Check { title: "clippy", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]) },
         Check { title: "tests and doc tests", run: test },
+        Check { title: "TLS with ring alone", run: test_ring_alone },
         Check { title: "docs", run: document },
     ]
 }
@@ -53,6 +54,11 @@ pub(crate) fn run(checks: &[Check]) -> Result<(), String> {
 fn test() -> Result<(), String> {
     // With the peers installed, a test that skips itself for the lack of one is a failure.
     execute(cargo_command(&["test", "--workspace"]).env("GRAPESHOT_REQUIRE_PEERS", "1"))
+}
+
+/// The one feature that takes something away from the others: a call of aws-lc-rs would be found by nobody else.
+fn test_ring_alone() -> Result<(), String> {
+    cargo(&["test", "-p", "grapeshot-tls", "--no-default-features", "--features", "ring", "--lib", "--test", "config"])
 }
 
 fn document() -> Result<(), String> {

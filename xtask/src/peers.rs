@@ -21,6 +21,9 @@ const PEERS: &[Peer] = &[
     Peer { program: "telnet", package: "telnet" },
     Peer { program: "redis-server", package: "redis-server" },
     Peer { program: "nc", package: "netcat-openbsd" },
+    Peer { program: "openssl", package: "openssl" },
+    Peer { program: "gnutls-cli", package: "gnutls-bin" },
+    Peer { program: "nginx", package: "nginx" },
 ];
 
 /// Installs what is missing.

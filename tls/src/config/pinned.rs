@@ -66,8 +66,9 @@ impl FromStr for Pin {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Pin, ConfigError> {
-        let encoded = text.strip_prefix("sha256/").map(|rest| rest.strip_prefix('/').unwrap_or(rest));
-        let digest = encoded.and_then(decoded);
+        // A digest may begin with a slash of its own, so it is tried as it stands first.
+        let encoded = text.strip_prefix("sha256/");
+        let digest = encoded.and_then(|rest| decoded(rest).or_else(|| decoded(rest.strip_prefix('/')?)));
         digest.map(Pin).ok_or_else(|| ConfigError::Pin { text: text.to_owned() })
     }
 }
@@ -198,6 +199,14 @@ mod tests {
         let pin: Pin = written.parse().unwrap();
         assert_eq!(pin.as_bytes()[..4], [0x45, 0x13, 0x35, 0x74]);
         assert_eq!(written.replace("sha256/", "sha256//").parse::<Pin>().unwrap(), pin);
+    }
+
+    #[test]
+    fn a_digest_may_begin_with_a_slash() {
+        let pin = Pin::from([0xff; 32]);
+        assert!(pin.to_string().starts_with("sha256///"));
+        assert_eq!(pin.to_string().parse::<Pin>().unwrap(), pin);
+        assert_eq!(pin.to_string().replacen('/', "//", 1).parse::<Pin>().unwrap(), pin);
     }
 
     #[test]
