@@ -23,6 +23,7 @@ mod address_order;
 mod policy_table;
 mod interfaces;
 mod race;
+mod request;
 mod cache;
 mod cache_key;
 mod least_recent;
@@ -56,6 +57,7 @@ pub use self::resolv_conf::{
 };
 pub use self::search::{Search, SearchStep};
 pub use self::special::{LOOPBACK, Special};
+pub use self::request::{BadRequest, Request, Response};
 pub use self::cache::{
     Cache, CacheCounts, CacheLimits, CachedAbsence, CachedRecords, Found, MAX_CACHED_ALIASES, MAX_FAILURE_TTL, MIN_FAILURE_TTL,
 };
