@@ -292,7 +292,8 @@ fn merge(name: &Name, found: Vec<Result<Lookup, LookupError>>) -> Result<Found, 
     for found in found {
         match found {
             Ok(lookup) => {
-                if let Some(owner) = lookup.owner() {
+                // What the cache has is spelt as somebody else asked for it.
+                if let Some(owner) = lookup.owner().filter(|owner| *owner != name) {
                     merged.canonical_name = without_last_dot(owner);
                 }
                 merged.addresses.extend(lookup.addresses().map(|address| SocketAddr::new(address, 0)));
@@ -333,7 +334,7 @@ pub(crate) fn names_of(
     for step in call.system.order.steps() {
         let names = match step.source() {
             NameSource::Files => {
-                let names: Vec<String> = call.system.hosts.names_of(address).map(str::to_owned).collect();
+                let names: Vec<String> = call.system.hosts.names_of(address).into_iter().map(str::to_owned).collect();
                 Ok(names)
             }
             NameSource::Dns => in_dns(),

@@ -18,6 +18,7 @@ mod stats;
 mod error;
 mod transports;
 pub mod transport;
+pub mod differences;
 
 pub use self::config::{Config, DNS_OVER_TLS_PORT, DNS_PORT, EDNS_SIZE, NameServer};
 pub use self::connect::{ConnectError, ConnectErrorKind, ConnectOptions, FailedAttempt, connect};
