@@ -25,12 +25,15 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use grapeshot_core::now;
 use grapeshot_net::TcpStream;
 
 pub use self::error::{ConnectError, ConnectErrorKind, FailedAttempt};
 use crate::error::LookupError;
+#[cfg(doc)]
+use crate::error::LookupErrorKind;
 use crate::lookup::Lookup;
-use crate::proto::{Family, HostAddress, RaceOptions, RecordType};
+use crate::proto::{Family, HostAddress, RaceOptions, RecordType, Srv};
 use crate::question::Call;
 use crate::resolver::Resolver;
 use crate::system::network;
@@ -153,6 +156,56 @@ impl Resolver {
             };
         }
         target.race(|heard| self.addresses_as_heard(&target, heard))
+    }
+
+    /// Connects to a service by its SRV records: to the first of its servers that can be connected to (RFC 2782).
+    ///
+    /// `name` has the form `_service._protocol.domain`, and the records say which hosts and ports. They are tried one after
+    /// the other, by priority and by lots among equals; each as [`connect`](Self::connect) does it. Suspends.
+    /// What to do for a domain without such records is for the caller to say: the error's kind tells.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectErrorKind::Lookup`] if there are no records, or one that says that the service is not offered
+    /// ([`LookupErrorKind::NoService`]); [`ConnectErrorKind::Servers`] with the error of each server;
+    /// [`ConnectErrorKind::TimedOut`] if the limit was reached before a server could be tried.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_core::test;
+    /// use grapeshot_dns::{Config, ConnectErrorKind, ConnectOptions, Resolver};
+    ///
+    /// test::run(|| {
+    ///     let resolver = Resolver::new(Config::default());
+    ///     let error = resolver.connect_service("_imap._tcp.example.invalid", &ConnectOptions::default()).unwrap_err();
+    ///     assert!(matches!(error.kind(), ConnectErrorKind::Lookup(_)));
+    /// });
+    /// ```
+    pub fn connect_service(&self, name: &str, options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
+        let began = now();
+        let servers =
+            self.service(name).map_err(|error| ConnectError::new(name, None, ConnectErrorKind::Lookup(error)))?;
+        let mut failed = Vec::new();
+        for Srv { port, target, .. } in servers {
+            let left = options.timeout.saturating_sub(now() - began);
+            if left.is_zero() {
+                break;
+            }
+            match self.connect_with(&target.to_ascii(), port, &ConnectOptions { timeout: left, ..*options }) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed.push(error),
+            }
+        }
+        let kind = match failed.is_empty() {
+            true => ConnectErrorKind::TimedOut { limit: options.timeout },
+            false => ConnectErrorKind::Servers(failed),
+        };
+        Err(ConnectError::new(name, None, kind))
     }
 
     /// Looks up a host, and tells of the addresses of each family as soon as they are known.

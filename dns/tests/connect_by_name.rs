@@ -8,10 +8,10 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use grapeshot_core::{now, spawn, test, with_timeout, yield_now};
-use grapeshot_dns::proto::{Family, RData, RaceOptions, RecordType};
+use grapeshot_dns::proto::{Family, Name, RData, RaceOptions, RecordType};
 use grapeshot_dns::{Config, ConnectErrorKind, ConnectOptions, LookupErrorKind, Resolver};
 use grapeshot_net::TcpListener;
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, SRV};
 use socket2::{Domain, Socket, Type};
 
 use self::support::*;
@@ -337,6 +337,63 @@ fn a_zone_that_is_no_interface_cannot_be_connected_to() {
     test::run(|| {
         let error = Resolver::new(Config::default()).connect("fe80::1%no-such-if", 80).unwrap_err();
         assert!(matches!(error.kind(), ConnectErrorKind::NoAddress));
+    });
+}
+
+/// SRV records of any name, and one address for all hosts.
+fn service_of(servers: &'static [(u16, &'static str)], port: u16) -> PrivateServer {
+    PrivateServer::start(move |asked| {
+        let reply = match asked.record_type {
+            RecordType::SRV => asked.answer(servers.iter().map(|&(priority, target)| {
+                let target = Name::from_ascii(target).unwrap();
+                RData::SRV(SRV::new(priority, 1, port, target))
+            })),
+            RecordType::A => {
+                let last = if asked.name.to_ascii().starts_with("good") { 4 } else { 3 };
+                asked.address([127, 0, 0, last])
+            }
+            _ => asked.no_data("example.", 60),
+        };
+        vec![Act::Send(reply)]
+    })
+}
+
+#[test]
+fn rfc_2782_servers_of_a_service_are_tried_by_priority() {
+    test::run(|| {
+        let (_listener, port) = listen("127.0.0.4");
+        let _refusing = refusing("127.0.0.3", port);
+        let server = service_of(&[(20, "good.example."), (10, "bad.example.")], port);
+        let options = ConnectOptions::default();
+        let stream = resolver(&server).connect_service("_x._tcp.example.", &options).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), SocketAddr::from(([127, 0, 0, 4], port)));
+        let asked: Vec<String> = server.asked().iter().map(|asked| asked.name.to_ascii()).collect();
+        assert_eq!(asked[..2], ["_x._tcp.example.", "bad.example."]);
+    });
+}
+
+#[test]
+fn rfc_2782_a_service_with_no_server_in_reach_names_them_all() {
+    test::run(|| {
+        let (_listener, port) = listen("127.0.0.9");
+        let _refusing = [refusing("127.0.0.3", port), refusing("127.0.0.4", port)];
+        let server = service_of(&[(20, "good.example."), (10, "bad.example.")], port);
+        let error = resolver(&server).connect_service("_x._tcp.example.", &ConnectOptions::default()).unwrap_err();
+        let ConnectErrorKind::Servers(servers) = error.kind() else { panic!("{error}") };
+        let hosts: Vec<&str> = servers.iter().map(|server| server.host()).collect();
+        assert_eq!(hosts, ["bad.example.", "good.example."]);
+        assert!(error.to_string().contains(&format!("127.0.0.4:{port}: ")), "{error}");
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn rfc_2782_a_root_target_says_that_the_service_is_not_offered() {
+    test::run(|| {
+        let server = service_of(&[(0, ".")], 0);
+        let error = resolver(&server).connect_service("_x._tcp.example.", &ConnectOptions::default()).unwrap_err();
+        let ConnectErrorKind::Lookup(lookup) = error.kind() else { panic!("{error}") };
+        assert!(matches!(lookup.kind(), LookupErrorKind::NoService));
     });
 }
 

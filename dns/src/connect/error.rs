@@ -25,7 +25,7 @@ use crate::error::{LookupError, LookupErrorKind};
 #[derive(Debug)]
 pub struct ConnectError {
     pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) port: Option<u16>,
     pub(super) kind: ConnectErrorKind,
     pub(super) attempts: Vec<FailedAttempt>,
 }
@@ -47,6 +47,8 @@ pub enum ConnectErrorKind {
     },
     /// No coroutine could be had to do the work in.
     NoCoroutine(io::Error),
+    /// None of the servers of a service could be connected to; these are their errors, in the order they were tried.
+    Servers(Vec<ConnectError>),
 }
 
 /// An address that was tried without success.
@@ -61,17 +63,17 @@ pub struct FailedAttempt {
 }
 
 impl ConnectError {
-    pub(super) fn new(host: &str, port: u16, kind: ConnectErrorKind) -> ConnectError {
-        ConnectError { host: host.to_owned(), port, kind, attempts: Vec::new() }
+    pub(super) fn new(host: &str, port: impl Into<Option<u16>>, kind: ConnectErrorKind) -> ConnectError {
+        ConnectError { host: host.to_owned(), port: port.into(), kind, attempts: Vec::new() }
     }
 
-    /// The host, as it was given.
+    /// The host or the service, as it was given.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
-    pub fn port(&self) -> u16 {
+    /// The port; `None` for a service, whose servers have one each.
+    pub fn port(&self) -> Option<u16> {
         self.port
     }
 
@@ -88,13 +90,23 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect to {}, port {}: ", self.host, self.port)?;
+        write!(f, "cannot connect to {}", self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ", port {port}")?;
+        }
+        f.write_str(": ")?;
         match &self.kind {
             ConnectErrorKind::Lookup(error) => error.fmt(f)?,
             ConnectErrorKind::NoAddress => f.write_str("it has no address that could be tried")?,
             ConnectErrorKind::AllFailed => f.write_str("no address could be reached")?,
             ConnectErrorKind::TimedOut { limit } => write!(f, "not within the time limit of {limit:?}")?,
             ConnectErrorKind::NoCoroutine(error) => error.fmt(f)?,
+            ConnectErrorKind::Servers(servers) => {
+                f.write_str("none of its servers could be reached")?;
+                for server in servers {
+                    write!(f, "; {server}")?;
+                }
+            }
         }
         for (number, FailedAttempt { address, error, took }) in self.attempts.iter().enumerate() {
             let before = if number == 0 { ": " } else { "; " };
@@ -109,15 +121,16 @@ impl Error for ConnectError {
         match &self.kind {
             ConnectErrorKind::Lookup(error) => Some(error),
             ConnectErrorKind::NoCoroutine(error) => Some(error),
+            ConnectErrorKind::Servers(servers) => servers.last().map(|server| server as &(dyn Error + 'static)),
             _ => self.attempts.last().map(|attempt| &attempt.error as &(dyn Error + 'static)),
         }
     }
 }
 
-impl From<ConnectError> for io::Error {
-    /// Of kind `NotFound` for a host that does not exist, `TimedOut` for a limit, else as the last attempt's.
-    fn from(error: ConnectError) -> io::Error {
-        let kind = match &error.kind {
+impl ConnectError {
+    /// What std would call it.
+    fn io_kind(&self) -> io::ErrorKind {
+        match &self.kind {
             ConnectErrorKind::Lookup(lookup) => match lookup.kind() {
                 LookupErrorKind::NoSuchName | LookupErrorKind::NoData => io::ErrorKind::NotFound,
                 LookupErrorKind::TimedOut => io::ErrorKind::TimedOut,
@@ -127,9 +140,16 @@ impl From<ConnectError> for io::Error {
             ConnectErrorKind::TimedOut { .. } => io::ErrorKind::TimedOut,
             ConnectErrorKind::NoCoroutine(error) => error.kind(),
             ConnectErrorKind::AllFailed => {
-                error.attempts.last().map_or(io::ErrorKind::Other, |attempt| attempt.error.kind())
+                self.attempts.last().map_or(io::ErrorKind::Other, |attempt| attempt.error.kind())
             }
-        };
-        io::Error::new(kind, error)
+            ConnectErrorKind::Servers(servers) => servers.last().map_or(io::ErrorKind::Other, ConnectError::io_kind),
+        }
+    }
+}
+
+impl From<ConnectError> for io::Error {
+    /// Of kind `NotFound` for a host that does not exist, `TimedOut` for a limit, else as the last attempt's.
+    fn from(error: ConnectError) -> io::Error {
+        io::Error::new(error.io_kind(), error)
     }
 }
