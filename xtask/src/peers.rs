@@ -24,6 +24,8 @@ const PEERS: &[Peer] = &[
     Peer { program: "openssl", package: "openssl" },
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "nginx", package: "nginx" },
+    Peer { program: "dig", package: "bind9-dnsutils" },
+    Peer { program: "python3", package: "python3" },
 ];
 
 /// Installs what is missing.

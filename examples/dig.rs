@@ -1,0 +1,181 @@
+//! Asks one question of DNS and shows all of the reply, and on request how the lookup went.
+//!
+//! ```sh
+//! cargo run --release --example dig -- example.com
+//! cargo run --release --example dig -- @192.0.2.53 -p 5353 example.com MX +tcp +trace
+//! cargo run --release --example dig -- -x 192.0.2.1 +short
+//! ```
+//!
+//! The reply is shown as a master file would have it. With `+trace` you see first, line by line, which server was asked over
+//! what, what it said and how long that took. `+noedns` leaves EDNS out, `+case` sends the letters in random case.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use grapeshot::dns::proto::{
+    Name, Record, RecordType, Reply, Style, parse_name, parse_type, present_data, present_record, rcode_name,
+    reverse_name, type_name,
+};
+use grapeshot::dns::{DNS_PORT, LookupError, NameServer, Resolver};
+
+const USAGE: &str =
+    "usage: dig [@SERVER] [-p PORT] NAME | -x ADDRESS [TYPE] [+tcp] [+trace] [+short] [+noedns] [+case]";
+
+/// The patience of one who sits before the screen.
+const LIMIT: Duration = Duration::from_secs(15);
+
+#[derive(Default)]
+struct Arguments {
+    /// A name or an address.
+    server: Option<String>,
+    port: Option<u16>,
+    name: Option<Name>,
+    record_type: Option<RecordType>,
+    tcp: bool,
+    trace: bool,
+    short: bool,
+    no_edns: bool,
+    random_case: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("dig: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    grapeshot::run(move || match ask(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!(";; {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn ask(arguments: &Arguments) -> Result<(), LookupError> {
+    let resolver = resolver(arguments)?;
+    // Without a name it is the servers of the root.
+    let name = arguments.name.clone().unwrap_or_else(Name::root);
+    let default = if arguments.name.is_some() { RecordType::A } else { RecordType::NS };
+    let (reply, trace) = resolver.query_traced(&name, arguments.record_type.unwrap_or(default));
+    if arguments.trace {
+        trace.to_string().lines().for_each(|line| println!(";; {line}"));
+    }
+    let reply = reply?;
+    if arguments.short {
+        reply.answers().iter().for_each(|record| println!("{}", present_data(&record.data, Style::MASTER)));
+    } else {
+        show(&reply);
+    }
+    Ok(())
+}
+
+/// Asks the server that was named, which may have to be looked up first.
+fn resolver(arguments: &Arguments) -> Result<Resolver, LookupError> {
+    let port = arguments.port.unwrap_or(DNS_PORT);
+    let servers: Option<Vec<NameServer>> = match &arguments.server {
+        Some(server) => {
+            let addresses = Resolver::system().resolve(server)?.socket_addresses(port);
+            Some(addresses.into_iter().map(NameServer::from).collect())
+        }
+        None => None,
+    };
+    let Arguments { tcp, no_edns, random_case, .. } = *arguments;
+    let builder = Resolver::builder().limit(LIMIT).adjust(move |config| {
+        match &servers {
+            Some(servers) => config.servers.clone_from(servers),
+            None => config.servers.iter_mut().for_each(|server| set_port(&mut server.address, port)),
+        }
+        config.use_tcp |= tcp;
+        config.random_case |= random_case;
+        if no_edns {
+            config.edns_size = None;
+        }
+    });
+    Ok(builder.build())
+}
+
+fn set_port(address: &mut SocketAddr, port: u16) {
+    if port != DNS_PORT {
+        address.set_port(port);
+    }
+}
+
+fn show(reply: &Reply) {
+    let flags = [
+        (true, " qr"),
+        (reply.is_authoritative(), " aa"),
+        (reply.is_truncated(), " tc"),
+        (reply.is_recursion_available(), " ra"),
+        (reply.is_authentic(), " ad"),
+    ];
+    let flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect();
+    let sections =
+        [("ANSWER", reply.answers()), ("AUTHORITY", reply.authorities()), ("ADDITIONAL", reply.additionals())];
+    let counts: Vec<String> = sections.iter().map(|(name, records)| format!("{name}: {}", records.len())).collect();
+    println!(";; status: {}, id: {}", rcode_name(reply.rcode()), reply.id());
+    println!(";; flags:{flags}; {}", counts.join(", "));
+    if let Some(edns) = reply.edns() {
+        println!(";; EDNS: version {}, udp {}", edns.version, edns.udp_size);
+    }
+    reply.extended_errors().iter().for_each(|error| println!(";; {error}"));
+    if let Some((name, record_type)) = reply.question() {
+        println!("\n;; QUESTION SECTION:\n;{name}\tIN\t{}", type_name(record_type));
+    }
+    for (title, records) in sections {
+        show_section(title, records);
+    }
+    println!("\n;; {} bytes", reply.message_length());
+}
+
+fn show_section(title: &str, records: &[Record]) {
+    if !records.is_empty() {
+        println!("\n;; {title} SECTION:");
+        records.iter().for_each(|record| println!("{}", present_record(record, Style::MASTER)));
+    }
+}
+
+impl Arguments {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+        let mut parsed = Arguments::default();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("something is missing behind {argument}"));
+            match argument.as_str() {
+                "+tcp" => parsed.tcp = true,
+                "+trace" => parsed.trace = true,
+                "+short" => parsed.short = true,
+                "+noedns" => parsed.no_edns = true,
+                "+case" => parsed.random_case = true,
+                "-p" => parsed.port = Some(value()?.parse().map_err(|error| format!("the port: {error}"))?),
+                "-x" => {
+                    let address: IpAddr = value()?.parse().map_err(|error| format!("behind -x: {error}"))?;
+                    parsed.name = Some(reverse_name(address));
+                    parsed.record_type = Some(RecordType::PTR);
+                }
+                other => parsed.word(other)?,
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// What is no option is a server, a name, or, behind a name, a type.
+    fn word(&mut self, word: &str) -> Result<(), String> {
+        if let Some(server) = word.strip_prefix('@') {
+            self.server = Some(server.to_owned());
+        } else if word.starts_with(['+', '-']) {
+            return Err(format!("{word} is no option"));
+        } else if self.name.is_none() {
+            let mut name = parse_name(word).map_err(|error| format!("{word:?}: {error}"))?;
+            name.set_fqdn(true);
+            self.name = Some(name);
+        } else {
+            self.record_type = Some(parse_type(word).ok_or_else(|| format!("{word:?} is no type"))?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The examples of DNS: `lookup` and `dig` against a server of the test's own, with the forwarder in between, and the real
+//! `dig` against the forwarder.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use grapeshot::dns::proto::{Name, RData, Record, RecordType, Request, Response, ResponseCode, rdata};
+use grapeshot_harness::{End, Output, Program, Ready, Running, Signal, example, require_from};
+
+/// Only a failure waits this long; a debug build on a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A name server on plain threads, so that nothing of what is tested serves it. Its threads end with the process.
+struct Server {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
+        let (address, asked) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let counter = asked.clone();
+        thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok((len, client)) = socket.recv_from(&mut buf) {
+                counter.fetch_add(1, Ordering::Relaxed);
+                if let Some(response) = answer(&Request::parse(&buf[..len]).unwrap()) {
+                    socket.send_to(&response.encode_for_datagram(), client).unwrap();
+                }
+            }
+        });
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut length = [0; 2];
+                while stream.read_exact(&mut length).is_ok() {
+                    let mut message = vec![0; u16::from_be_bytes(length).into()];
+                    stream.read_exact(&mut message).unwrap();
+                    if let Some(response) = answer(&Request::parse(&message).unwrap()) {
+                        stream.write_all(&response.encode_for_stream()).unwrap();
+                    }
+                }
+            }
+        });
+        Server { address, asked }
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+/// A small zone, `example.`; `None` for a name about which the server is silent.
+fn answer(request: &Request) -> Option<Response> {
+    let label = String::from_utf8(request.name().iter().next().unwrap_or_default().to_ascii_lowercase()).unwrap();
+    let owner = request.name().clone();
+    let record = |owner: &Name, data| Record::from_rdata(owner.clone(), 300, data);
+    let found = |data: Vec<RData>| {
+        let records = data.into_iter().map(|data| record(&owner, data));
+        Some(request.respond(ResponseCode::NoError).answers(records))
+    };
+    let soa = rdata::SOA::new(name("ns.example."), name("root.example."), 1, 3600, 600, 86_400, 60);
+    let absent = |code| Some(request.respond(code).authorities([record(&name("example."), RData::SOA(soa))]));
+    match (label.as_str(), request.record_type()) {
+        ("www", RecordType::A) => found(vec![RData::A(rdata::A([192, 0, 2, 1].into()))]),
+        ("alias", RecordType::A) => {
+            let target = name("WWW.example.");
+            let records = [
+                record(&owner, RData::CNAME(rdata::CNAME(target.clone()))),
+                record(&target, RData::A(rdata::A([192, 0, 2, 1].into()))),
+            ];
+            Some(request.respond(ResponseCode::NoError).answers(records))
+        }
+        ("www", RecordType::MX) => found(vec![RData::MX(rdata::MX::new(10, name("Mail.Example.")))]),
+        ("www", RecordType::TXT) => found(vec![RData::TXT(rdata::TXT::new(vec!["v=spf1 ".into(), "-all".into()]))]),
+        ("large", RecordType::TXT) => {
+            found((0..20).map(|number| RData::TXT(rdata::TXT::new(vec![format!("{number:0>200}")]))).collect())
+        }
+        ("www", _) => absent(ResponseCode::NoError),
+        ("broken", _) => Some(request.respond(ResponseCode::ServFail)),
+        ("closed", _) => Some(request.respond(ResponseCode::Refused)),
+        ("silent", _) => None,
+        _ => absent(ResponseCode::NXDomain),
+    }
+}
+
+fn lookup(server: SocketAddr, arguments: &[&str]) -> Output {
+    let server = server.to_string();
+    example("lookup").unwrap().args(["--server", &server]).args(arguments).output(PATIENCE).unwrap()
+}
+
+/// Starts the forwarder before a server.
+fn forwarder(server: SocketAddr) -> (Running, SocketAddr) {
+    let server = server.to_string();
+    let program = example("dns_forwarder").unwrap().args(["--listen", "127.0.0.1:0", "--server", &server]);
+    let running = program.ready_when(Ready::line("forwarding DNS on")).start().unwrap();
+    let address = running.ready_addr().unwrap();
+    (running, address)
+}
+
+/// Every status but TIMEOUT, and records in their form.
+const QUESTIONS: &[&str] = &[
+    "A",
+    "www.example",
+    "A",
+    "alias.example",
+    "MX",
+    "www.example",
+    "TXT",
+    "www.example",
+    "AAAA",
+    "www.example",
+    "A",
+    "gone.example",
+    "A",
+    "broken.example",
+    "A",
+    "closed.example",
+];
+
+const ANSWERS: &str = "status: NOERROR\nA 192.0.2.1\n--\nstatus: NOERROR\nA 192.0.2.1\n--\n\
+                       status: NOERROR\nMX 10 mail.example\n--\nstatus: NOERROR\nTXT \"v=spf1 -all\"\n--\n\
+                       status: NODATA\n--\nstatus: NXDOMAIN\n--\nstatus: SERVFAIL\n--\nstatus: REFUSED\n--\n";
+
+#[test]
+fn lookup_prints_a_status_the_records_and_a_line_for_each_question() {
+    let server = Server::start();
+    let output = lookup(server.address, QUESTIONS);
+    assert_eq!(output.assert_success().stdout.text(), ANSWERS);
+}
+
+#[test]
+fn lookup_remembers_within_one_process_and_sleeps_in_between() {
+    let server = Server::start();
+    let pair = ["A", "www.example"];
+    let output = lookup(server.address, &[pair, pair, ["SLEEP", "10"], pair].concat());
+    assert_eq!(output.assert_success().stdout.text(), "status: NOERROR\nA 192.0.2.1\n--\n".repeat(3));
+    assert_eq!(server.asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn lookup_gives_up_in_time_and_searches() {
+    let server = Server::start();
+    let output = lookup(server.address, &["--timeout", "50", "--attempts", "3", "A", "silent.example"]);
+    assert_eq!(output.assert_success().stdout.text(), "status: TIMEOUT\n--\n");
+    assert_eq!(server.asked.load(Ordering::Relaxed), 3);
+    let output =
+        lookup(server.address, &["--search", "other", "--search", "example", "--ndots", "2", "A", "www.example"]);
+    assert_eq!(output.assert_success().stdout.text(), "status: NOERROR\nA 192.0.2.1\n--\n");
+    let output = lookup(server.address, &["A", "a..b"]);
+    assert_eq!(output.assert_success().stdout.text(), "status: ERROR\n--\n");
+}
+
+#[test]
+fn lookup_fetches_over_tcp_what_does_not_fit_a_datagram() {
+    let server = Server::start();
+    for arguments in [
+        &["TXT", "large.example"][..],
+        &["--edns", "512", "TXT", "large.example"],
+        &["--edns", "0", "TXT", "large.example"],
+    ] {
+        let output = lookup(server.address, arguments);
+        assert_eq!(output.assert_success().stdout.text().lines().count(), 22, "{output}");
+    }
+}
+
+#[test]
+fn the_forwarder_says_what_its_server_says_and_asks_once() {
+    let server = Server::start();
+    let (mut running, address) = forwarder(server.address);
+    assert_eq!(lookup(address, QUESTIONS).assert_success().stdout.text(), ANSWERS);
+    let before = server.asked.load(Ordering::Relaxed);
+    let known = ["A", "www.example", "A", "alias.example", "AAAA", "www.example", "A", "gone.example"];
+    lookup(address, &known).assert_success();
+    assert_eq!(server.asked.load(Ordering::Relaxed), before);
+    let output = lookup(address, &["TXT", "large.example"]);
+    assert_eq!(output.assert_success().stdout.text().lines().count(), 22, "{output}");
+    running.signal(Signal::INT).unwrap();
+    assert_eq!(running.wait_exit(PATIENCE).unwrap().code(), Some(0), "{}", running.stderr());
+    assert!(running.stdout().text().contains("queries were sent"), "{}", running.stdout());
+}
+
+#[test]
+fn the_real_dig_understands_the_forwarder() {
+    let Some(dig) = require_from("dig", "bind9-dnsutils") else { return };
+    let server = Server::start();
+    let (_running, address) = forwarder(server.address);
+    let port = address.port().to_string();
+    let dig = |arguments: &[&str]| {
+        let program = Program::new(&dig).args(["@127.0.0.1", "-p", &port, "+time=20", "+tries=1"]).args(arguments);
+        let output = program.output(PATIENCE).unwrap();
+        output.assert_success().stdout.text().into_owned()
+    };
+    assert_eq!(dig(&["+short", "www.example", "A"]), "192.0.2.1\n");
+    assert_eq!(dig(&["+short", "+tcp", "alias.example"]), "WWW.example.\n192.0.2.1\n");
+    assert_eq!(dig(&["+short", "large.example", "TXT"]).lines().count(), 20);
+    let gone = dig(&["gone.example"]);
+    assert!(gone.contains("status: NXDOMAIN") && gone.contains("SOA"), "{gone}");
+    assert!(!gone.contains("WARNING") && !gone.contains("Got bad packet"), "{gone}");
+    let bare = dig(&["+noedns", "www.example", "AAAA"]);
+    assert!(bare.contains("status: NOERROR") && bare.contains("ANSWER: 0") && !bare.contains("EDNS"), "{bare}");
+}
+
+#[test]
+fn our_dig_shows_the_reply_and_how_it_came() {
+    let server = Server::start();
+    let port = server.address.port().to_string();
+    let dig = |arguments: &[&str]| {
+        let program = example("dig").unwrap().args(["@127.0.0.1", "-p", &port]).args(arguments);
+        program.output(PATIENCE).unwrap()
+    };
+    let output = dig(&["alias.example", "+trace"]);
+    let text = output.assert_success().stdout.text();
+    for part in [
+        &format!("asking {} over UDP for alias.example. A, attempt 1", server.address),
+        "status: NOERROR",
+        "ANSWER: 2",
+        "alias.example.\t300\tIN\tCNAME\tWWW.example.",
+        "WWW.example.\t300\tIN\tA\t192.0.2.1",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert_eq!(dig(&["+short", "+tcp", "www.example", "TXT"]).assert_success().stdout.text(), "\"v=spf1 \" \"-all\"\n");
+    assert!(dig(&["gone.example"]).assert_success().stdout.text().contains("status: NXDOMAIN"));
+    let refused = dig(&["closed.example"]);
+    assert!(matches!(refused.end, End::Exited(status) if status.code() == Some(1)), "{refused}");
+    assert!(refused.stdout.text().starts_with(";; refused by the server: closed.example."), "{refused}");
+}
