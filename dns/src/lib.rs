@@ -1,24 +1,61 @@
-//! A stub resolver for Grapeshot coroutines.
+//! Names for coroutines: a stub resolver as good as the system's, with a cache, and connecting by name.
+//!
+//! ```text
+//!   resolve, connect ─► numbers ─► hosts file ─► special names ─┐        in the order of nsswitch.conf
+//!                                                               ▼
+//!   lookup, values, service, reverse ──► search list ─► one name, one type
+//!                                                               │
+//!                             cache ◄──────────────── joined with who asks the same
+//!                                                               │
+//!   query ─────────────────────────────────────────► exchange: servers, rounds, limits
+//!                                                               │
+//!                                              UDP ─ TCP ─ TLS, or a Transport of your own
+//! ```
+//!
+//! Nothing here calls getaddrinfo, and nothing blocks the loop but the reading of small local files ([`System`]).
+//!
+//! # Invariants
+//!
+//! - `proto` does no I/O: it turns bytes and files into meaning and back.
+//! - A lookup ends within its limit, whatever servers do, and its error says whom it asked and what each said.
+//! - A reply counts only if it comes from the server that was asked, with the id, the question and the port of the query;
+//!   any other is counted and ignored.
+//! - The cache is bounded in entries and bytes, and believes TTLs within its limits.
+//! - Lookups of one name at one time are one; whoever leads it may be cancelled, and the others lose nothing.
+//! - A server that is to prove its name is never asked without TLS.
+//!
+//! # Features
+//!
+//! `tls`: DNS over TLS (RFC 7858), to servers with a [`NameServer::tls_name`].
+//!
+//! # What is absent
+//!
+//! Asking from the root downwards, zones of one's own, validation of DNSSEC (the AD bit of a trusted server is passed on),
+//! Multicast DNS, and DNS over HTTPS, which comes with HTTP through the same [`transport::Transport`].
+//!
+//! # Reading order
+//!
+//! The modules below, from top to bottom.
 #![forbid(unsafe_code)]
 
-pub mod proto;
-mod config;
-mod system;
 mod resolver;
 mod builder;
+mod lookup;
 mod host;
 mod connect;
-mod lookup;
 mod question;
+mod flight;
 mod exchange;
 mod servers;
-mod flight;
-mod trace;
-mod stats;
-mod error;
 mod transports;
 pub mod transport;
+mod error;
+mod trace;
+mod stats;
+mod config;
+mod system;
 pub mod differences;
+pub mod proto;
 
 pub use self::config::{Config, DNS_OVER_TLS_PORT, DNS_PORT, EDNS_SIZE, NameServer};
 pub use self::connect::{ConnectError, ConnectErrorKind, ConnectOptions, FailedAttempt, connect};
