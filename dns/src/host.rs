@@ -169,7 +169,7 @@ impl Call<'_> {
             Ok(host) => format!("{} has {} addresses", host.canonical_name, host.addresses.len()),
             Err(error) => error.to_string(),
         };
-        let found = found.map(|found| self.into_host(found));
+        let found = found.map(|found| self.host_of(found));
         self.tracer.note(|| TraceEvent::Result(described(&found)));
         found
     }
@@ -278,7 +278,7 @@ impl Call<'_> {
         }
     }
 
-    fn into_host(&self, found: Found) -> Host {
+    fn host_of(&self, found: Found) -> Host {
         let Found { canonical_name, mut addresses } = found;
         self.sort(&mut addresses);
         Host { canonical_name, addresses }

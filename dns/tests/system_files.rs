@@ -1,4 +1,5 @@
 //! The system's files: read when they have changed, and not more often than once a second.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::RefCell;
 use std::fs;
@@ -162,7 +163,7 @@ fn files_that_did_not_change_are_not_read_again() {
 
 #[test]
 fn others_get_the_value_before_while_a_large_file_is_read() {
-    with_files(&[("hosts", "192.0.2.1 www\n")], |folder, system| {
+    with_files(&[("hosts", "192.0.2.1 www\n")], |folder, _| {
         let system = Rc::new(System::with_files(files(folder)));
         let _ = system.current();
         let many: String = (0..20_000).map(|number| format!("192.0.2.2 host-{number}\n")).collect();

@@ -135,8 +135,8 @@ impl HostsOrder {
     pub fn parse(text: &[u8]) -> HostsOrder {
         let text = String::from_utf8_lossy(text);
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-        let databases = lines.filter_map(|line| line.split_once(':'));
-        let last = databases.filter(|(database, _)| database.trim() == "hosts").last();
+        let mut databases = lines.filter_map(|line| line.split_once(':'));
+        let last = databases.rfind(|(database, _)| database.trim() == "hosts");
         last.map_or_else(HostsOrder::default, |(_, sources)| HostsOrder { steps: parse_steps(sources) })
     }
 
