@@ -8,6 +8,12 @@ use super::wire::{Located, u16_at};
 
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
+/// How many extended errors of one reply are read.
+pub const MAX_EXTENDED_ERRORS: usize = 16;
+
+/// How many bytes of an extended error's text are read; a resolver sends a line.
+pub const MAX_EXTENDED_ERROR_TEXT: usize = 512;
+
 /// The OPT record of a reply (RFC 6891 §6.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edns {
@@ -52,10 +58,10 @@ impl Edns {
 
     /// Why the server says it failed, or what is remarkable about its answer (RFC 8914 §2).
     ///
-    /// Options too short for a code are passed over.
+    /// At most [`MAX_EXTENDED_ERRORS`]; options too short for a code are passed over.
     pub fn extended_errors(&self) -> Vec<ExtendedError> {
         let errors = self.options.iter().filter(|(code, _)| *code == OPTION_EXTENDED_ERROR);
-        errors.filter_map(|(_, data)| ExtendedError::parse(data)).collect()
+        errors.filter_map(|(_, data)| ExtendedError::parse(data)).take(MAX_EXTENDED_ERRORS).collect()
     }
 }
 
@@ -71,7 +77,8 @@ impl Edns {
 pub struct ExtendedError {
     /// The registered code.
     pub code: u16,
-    /// What the server adds, for a person to read; often empty. Not to be trusted, and free of control characters.
+    /// What the server adds, for a person to read; often empty. Not to be trusted, but free of control characters, and
+    /// cut after [`MAX_EXTENDED_ERROR_TEXT`] bytes.
     pub text: String,
 }
 
@@ -113,7 +120,7 @@ const PURPOSES: [&str; 31] = [
 impl ExtendedError {
     fn parse(data: &[u8]) -> Option<Self> {
         let (code, text) = data.split_first_chunk()?;
-        let text = String::from_utf8_lossy(text);
+        let text = String::from_utf8_lossy(&text[..text.len().min(MAX_EXTENDED_ERROR_TEXT)]);
         // A text of the peer's ends on terminals and in logs.
         let text = text.trim_end_matches('\0').replace(char::is_control, "\u{fffd}");
         Some(Self { code: u16::from_be_bytes(*code), text })

@@ -1,4 +1,34 @@
 //! Names, questions and answers, without I/O: bytes to meaning and back.
+//!
+//! ```text
+//!   a name as typed ─► parse_name ─► Search, Special, Hosts ─► Query ─► bytes to a server
+//!                                                                           │
+//!   records_of, service_order, sort_addresses ◄─ Cache ◄─ Outcome ◄─ Reply ◄┘ bytes from a server
+//!                     │
+//!                     └─► Race: which address is tried when          present_record: for people to read
+//! ```
+//!
+//! Nothing here reads, writes, waits, looks at a clock, or draws random numbers: contents of files, points in time and
+//! seeds are arguments. hickory-proto decodes the data of records, and its types are those of this interface; what is
+//! around the data (the header, the walk over names, OPT records) is read here, with the place of every fault.
+//!
+//! # Invariants
+//!
+//! - Bytes of a peer never panic, and never take more than a few steps for each of them: a name takes at most
+//!   [`MAX_POINTERS`] pointers, a chain at most [`MAX_ALIASES`] aliases, and a count is believed as far as there are
+//!   bytes for it.
+//! - Parsing does not judge. A [`Reply`] is what the bytes say; [`Reply::belongs_to`] tells whose it is, and only then
+//!   [`Reply::outcome`] what it means.
+//! - What is written as text is read again as the same, and has no control characters.
+//!
+//! # What is absent
+//!
+//! Zones, transfers, updates, signatures (TSIG, DNSSEC), and any class but the Internet's.
+//!
+//! # Reading order
+//!
+//! The modules below, from top to bottom: messages, records and names first, then the system's files and orders, then
+//! the cache.
 
 mod query;
 mod reply;
@@ -32,7 +62,7 @@ pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 
 pub use self::cookie::{CLIENT_COOKIE_LENGTH, Cookie, CookieState, CookieVerdict};
-pub use self::edns::{Edns, ExtendedError};
+pub use self::edns::{Edns, ExtendedError, MAX_EXTENDED_ERROR_TEXT, MAX_EXTENDED_ERRORS};
 pub use self::malformed::{Fault, MalformedReply, Section};
 pub use self::master::{
     Presentation, Style, TextStyle, parse_type, present_data, present_name, present_record, type_name,

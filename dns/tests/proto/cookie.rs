@@ -35,8 +35,19 @@ fn rfc_7873_section_5_1_the_last_server_part_is_sent_along() {
     assert_eq!(state.cookie().as_bytes(), CLIENT);
     assert_eq!(state.receive(&reply(Some(&both(&[1; 16])))), CookieVerdict::Genuine);
     assert_eq!(state.cookie().as_bytes(), both(&[1; 16]));
+}
+
+#[test]
+fn rfc_9018_section_4_3_a_server_renews_its_part_at_any_time() {
+    let mut state = CookieState::new(RANDOM);
+    state.receive(&reply(Some(&both(&[1; 16]))));
     assert_eq!(state.receive(&reply(Some(&both(&[2; 8])))), CookieVerdict::Genuine);
-    assert_eq!(state.cookie().as_bytes(), both(&[2; 8]), "RFC 9018, section 4.3: servers renew theirs");
+    assert_eq!(state.cookie().as_bytes(), both(&[2; 8]));
+}
+
+#[test]
+fn rfc_9018_section_3_each_server_is_shown_a_cookie_of_its_own() {
+    assert_ne!(CookieState::new(1).cookie().client_part(), CookieState::new(2).cookie().client_part());
 }
 
 #[test]

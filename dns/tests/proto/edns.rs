@@ -1,6 +1,6 @@
 //! What the OPT record of a reply says.
 
-use grapeshot_dns::proto::{ExtendedError, RecordType, Reply};
+use grapeshot_dns::proto::{ExtendedError, MAX_EXTENDED_ERROR_TEXT, MAX_EXTENDED_ERRORS, RecordType, Reply};
 
 use super::messages::Raw;
 
@@ -61,6 +61,15 @@ fn rfc_8914_section_2_the_text_is_not_trusted() {
     assert_eq!(text(b"with a zero\0"), "with a zero");
     assert_eq!(text(b"\x1b[31mred\n"), "\u{fffd}[31mred\u{fffd}");
     assert_eq!(text(b"\xff"), "\u{fffd}");
+}
+
+#[test]
+fn extended_errors_are_bounded_in_number_and_length() {
+    let long = [b"\x00\x00", "ü".repeat(1000).as_bytes()].concat();
+    let options: Vec<(u16, &[u8])> = vec![(15, &long); MAX_EXTENDED_ERRORS + 1];
+    let errors = reply(&options).extended_errors();
+    assert_eq!(errors.len(), MAX_EXTENDED_ERRORS);
+    assert_eq!(errors[0].text, "ü".repeat(MAX_EXTENDED_ERROR_TEXT / 2));
 }
 
 #[test]
