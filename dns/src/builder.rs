@@ -51,7 +51,11 @@ impl ResolverBuilder {
 
     /// As these files say, noticing when they change.
     pub fn with_system(system: System) -> ResolverBuilder {
-        ResolverBuilder::of(Source::System { system, adjustments: Vec::new(), adjusted: RefCell::default() })
+        ResolverBuilder::of(Source::System(Box::new(Files {
+            system,
+            adjustments: Vec::new(),
+            last: RefCell::default(),
+        })))
     }
 
     /// As `config` says, without any file.
@@ -76,7 +80,7 @@ impl ResolverBuilder {
     pub fn adjust(mut self, adjustment: impl Fn(&mut Config) + 'static) -> ResolverBuilder {
         match &mut self.source {
             Source::Fixed(system) => adjustment(&mut Rc::make_mut(system).config),
-            Source::System { adjustments, .. } => adjustments.push(Box::new(adjustment)),
+            Source::System(files) => files.adjustments.push(Box::new(adjustment)),
         }
         self
     }
@@ -157,11 +161,18 @@ pub(crate) enum Source {
     /// Settings that stay as they are.
     Fixed(Rc<SystemConfig>),
     /// The system's files, as they are now.
-    System { system: System, adjustments: Vec<Adjustment>, adjusted: RefCell<Option<Adjusted>> },
+    System(Box<Files>),
+}
+
+/// The system's files, and what the program makes of them.
+pub(crate) struct Files {
+    system: System,
+    adjustments: Vec<Adjustment>,
+    last: RefCell<Option<Adjusted>>,
 }
 
 /// What the files said last, and what was made of it.
-pub(crate) struct Adjusted {
+struct Adjusted {
     read: Rc<SystemConfig>,
     adjusted: Rc<SystemConfig>,
 }
@@ -170,9 +181,9 @@ impl Source {
     /// The settings as they are now. Calls `forget` when other servers are to be asked than before, or in another way:
     /// what is known came from another network, or so it may be.
     pub(crate) fn current(&self, forget: impl FnOnce()) -> Rc<SystemConfig> {
-        let (system, adjustments, last) = match self {
+        let Files { system, adjustments, last } = match self {
             Source::Fixed(fixed) => return fixed.clone(),
-            Source::System { system, adjustments, adjusted } => (system, adjustments, adjusted),
+            Source::System(files) => &**files,
         };
         let read = system.current();
         if let Some(last) = &*last.borrow()
@@ -196,7 +207,7 @@ impl Source {
     pub(crate) fn sort(&self, addresses: &mut [SocketAddr], policies: &PolicyTable) {
         match self {
             Source::Fixed(_) => network::sort_by_preference(addresses, policies, &network::local_addresses()),
-            Source::System { system, .. } => system.sort(addresses),
+            Source::System(files) => files.system.sort(addresses),
         }
     }
 }
@@ -205,7 +216,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Fixed(system) => system.config.fmt(f),
-            Source::System { system, .. } => system.fmt(f),
+            Source::System(files) => files.system.fmt(f),
         }
     }
 }

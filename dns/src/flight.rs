@@ -22,8 +22,11 @@ use grapeshot_core::sync::{Notify, NotifyError};
 
 /// The flights under way, by key.
 pub(crate) struct Flights<T> {
-    flights: RefCell<HashMap<Box<[u8]>, Rc<Flight<T>>>>,
+    flights: RefCell<ByKey<Rc<Flight<T>>>>,
 }
+
+/// The bytes of a key, and what is under it.
+type ByKey<T> = HashMap<Box<[u8]>, T>;
 
 /// A lookup that somebody does for all who want it.
 type Flight<T> = Notify<News<T>>;
