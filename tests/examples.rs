@@ -92,7 +92,7 @@ fn bad_arguments_get_a_usage_line_and_code_2() {
 #[test]
 fn the_self_test_of_quickstart_passes() {
     let output = run("quickstart", &["--self-test"]);
-    assert!(output.assert_success().stdout.text().contains("13 of 13 checks passed"), "{output}");
+    assert!(output.assert_success().stdout.text().contains("15 of 15 checks passed"), "{output}");
 }
 
 #[test]
@@ -108,6 +108,8 @@ fn every_command_that_quickstart_prints_works_as_pasted() {
     /// The end of a command, and what its output holds.
     const EXPECTED: &[(&str, &str)] = &[
         ("/", "Hello from Grapeshot."),
+        ("/", "it came over TLS."),
+        ("/lookup/localhost", "127.0.0.1\n"),
         ("/echo", "round shot"),
         ("/sleep/2", "Slept for 2s."),
         ("/panic", "HTTP/1.1 500 "),
@@ -124,7 +126,7 @@ fn every_command_that_quickstart_prints_works_as_pasted() {
     let commands: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.contains("curl ")).collect();
     assert_eq!(commands.len(), EXPECTED.len(), "{commands:#?}");
     for (command, (path, expected)) in commands.iter().zip(EXPECTED) {
-        assert!(command.ends_with(&format!("http://{address}{path}")), "{command}");
+        assert!(command.ends_with(&format!("://{address}{path}")), "{command}");
         let output = Program::new("sh").args(["-c", command]).output(PATIENCE).unwrap();
         assert!(output.assert_success().stdout.text().contains(expected), "{output}");
     }

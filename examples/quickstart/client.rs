@@ -4,14 +4,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 
 use grapeshot::net::TcpStream;
+use grapeshot::tls::{ClientConfig, TlsStream};
 
 /// Longest head and longest body of an answer, in bytes.
 const HEAD_BYTES: u64 = 64 << 10;
 const BODY_BYTES: u64 = 16 << 20;
 
 /// A connection.
-pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 /// An answer as it came.
@@ -29,6 +30,23 @@ impl Client {
         Ok(Client { stream: BufReader::new(stream) })
     }
 
+    /// Where the server sees us.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.get_ref().local_addr()
+    }
+}
+
+impl Client<TlsStream<TcpStream>> {
+    pub(crate) fn connect_tls(address: SocketAddr, config: &ClientConfig) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let stream = TlsStream::client(stream, config, &address.ip().to_string())?;
+        stream.handshake()?;
+        Ok(Client { stream: BufReader::new(stream) })
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: self-test\r\n\r\n"))?;
         self.read_answer()
@@ -42,12 +60,7 @@ impl Client {
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.get_ref().write_all(bytes.as_ref())
-    }
-
-    /// Where the server sees us.
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.get_ref().local_addr()
+        self.stream.get_mut().write_all(bytes.as_ref())
     }
 
     /// Reads one answer, passing over interim ones such as 100.

@@ -7,13 +7,15 @@
 //!
 //! The first serves on 127.0.0.1:8080, or on a free port if that one is taken, and prints commands to paste.
 //! `-- --listen ADDRESS:PORT` serves elsewhere.
+//! It speaks HTTP and, with a certificate that it makes for itself, HTTPS on the same port.
 //! The second has client coroutines in the same process drive the service; it prints a line for each thing they did,
 //! and exits with 0 if all went as it should, with 1 if not.
 //!
-//! `service.rs` is the service. `self_test.rs` and `client.rs` are for the second command only.
+//! `service.rs` is the service. `self_test.rs`, `client.rs` and `name_server.rs` are for the second command only.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 mod client;
+mod name_server;
 mod self_test;
 mod service;
 
@@ -22,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
 use grapeshot::http::Server;
+use grapeshot::tls::SelfSigned;
 
 const DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
@@ -79,9 +82,19 @@ fn bind(address: SocketAddr) -> io::Result<Server> {
 }
 
 fn serve(server: Server) -> io::Result<()> {
-    print_what_to_try(server.local_addr()?);
+    let address = server.local_addr()?;
+    let (server, authority) = secure(server)?;
+    print_what_to_try(address);
     let _goodbye = Goodbye;
-    server.serve(service::handler())
+    server.serve(service::handler(authority))
+}
+
+/// Has the server speak TLS as well; answers with the certificate to be trusted, in PEM.
+fn secure(server: Server) -> io::Result<(Server, String)> {
+    let names = ["localhost".to_owned(), server.local_addr()?.ip().to_string()];
+    let own = SelfSigned::new(names).map_err(io::Error::other)?;
+    let config = own.server_config().map_err(io::Error::other)?;
+    Ok((server.tls_and_plain(config), own.authority_pem()))
 }
 
 /// Ctrl-C unwinds `serve` once the last request is answered; destructors run on the way.
@@ -100,6 +113,12 @@ Serving on http://{address}. In another terminal, try:
 
   Plain text:
     curl http://{address}/
+
+  The same over TLS, trusting nobody but the authority that this program is for itself:
+    curl -s http://{address}/authority.pem | curl --cacert /dev/stdin https://{address}/
+
+  The addresses of a host, from the hosts file or from DNS:
+    curl http://{address}/lookup/localhost
 
   A body that comes back:
     curl --data 'round shot' http://{address}/echo

@@ -9,10 +9,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use grapeshot::dns::{Config, Resolver};
 use grapeshot::http::Server;
+use grapeshot::tls::{ClientConfig, Roots, SelfSigned, TlsError};
 use grapeshot::{JoinHandle, coroutines, print_stderr, set_panic_notifier, sleep, spawn, stats, with_timeout};
 
 use crate::client::{Answer, Client};
+use crate::name_server::NameServer;
 use crate::service;
 
 /// How long a check may take.
@@ -28,6 +31,8 @@ const CHECKS: &[Check] = &[
     ("plain text", plain_text),
     ("echo", echo),
     ("unknown path", unknown_path),
+    ("https on the same port", https),
+    ("a lookup", lookup),
     ("keep-alive", keep_alive),
     ("pipelining", pipelining),
     ("200 connections at once", many_connections),
@@ -57,7 +62,8 @@ fn check_all() -> io::Result<usize> {
     let server = Server::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = server.local_addr()?;
     let handle = server.handle();
-    let serving = spawn(move || server.serve(service::handler()));
+    let (server, authority) = crate::secure(server)?;
+    let serving = spawn(move || server.serve(service::handler(authority)));
     println!("Self-test against http://{address}, all at the same time:");
 
     let checks: Vec<(&str, JoinHandle<Outcome>)> =
@@ -120,6 +126,34 @@ fn echo(server: SocketAddr) -> Outcome {
 fn unknown_path(server: SocketAddr) -> Outcome {
     expect("status", Client::connect(server)?.get("/nowhere")?.status, 404)?;
     Ok("404".to_owned())
+}
+
+fn https(server: SocketAddr) -> Outcome {
+    let authority = Client::connect(server)?.get("/authority.pem")?;
+    let config = ClientConfig::builder().roots(Roots::from_pem(&authority.body)?).build()?;
+    let mut client = Client::connect_tls(server, &config)?;
+    let answer = client.get("/")?.text();
+    expect("the end of the answer", answer.ends_with("it came over TLS.\n"), true)?;
+    expect_answer(&client.post("/echo", b"grape shot")?, 200, "grape shot")?;
+    let stranger = SelfSigned::new([server.ip().to_string()])?.client_config()?;
+    match Client::connect_tls(server, &stranger).map(drop) {
+        Err(error) if matches!(TlsError::of(&error), Some(TlsError::CertificateRefused { .. })) => {
+            Ok("answered over TLS; a client that trusts another authority refuses".to_owned())
+        }
+        other => Err(format!("expected that the certificate is refused, got {other:?}").into()),
+    }
+}
+
+/// The service asks a name server of our own, which knows one name.
+fn lookup(server: SocketAddr) -> Outcome {
+    let name_server = NameServer::start()?;
+    Resolver::new(Config::with_servers([name_server.address()])).install();
+    let mut client = Client::connect(server)?;
+    expect_answer(&client.get(&format!("/lookup/{}", NameServer::HOST))?, 200, &format!("{}\n", NameServer::ADDRESS))?;
+    expect("status for an unknown name", client.get("/lookup/nobody.example.org")?.status, 404)?;
+    // The sockets to that server go with its resolver.
+    Resolver::new(Config::default()).install();
+    Ok(format!("{} has {} by DNS, and a name that is not has 404", NameServer::HOST, NameServer::ADDRESS))
 }
 
 fn keep_alive(server: SocketAddr) -> Outcome {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
+use grapeshot::dns::Resolver;
 use grapeshot::http::{Handler, Request, Response, StatusCode};
 use grapeshot::{coroutines, sleep};
 
@@ -17,26 +18,48 @@ const STREAMED_LINES: u32 = 5;
 const LISTED: usize = 1000;
 
 /// What requests share is simply there: all coroutines of a server run on one thread, one at a time.
-pub(crate) fn handler() -> impl Handler {
+///
+/// `authority` is the certificate that a client is to trust, in PEM.
+pub(crate) fn handler(authority: String) -> impl Handler {
     let served = Cell::new(0);
     move |request: &mut Request<'_>| {
         served.set(served.get() + 1);
-        answer(request, served.get())
+        match request.path() {
+            "/authority.pem" => Ok(Response::text(authority.clone())),
+            _ => answer(request, served.get()),
+        }
     }
 }
 
 /// An error returned from here becomes a 500 and a line on stderr; the server answers for the limits itself.
 fn answer(request: &mut Request<'_>, number: u64) -> io::Result<Response> {
     match request.path() {
-        "/" => Ok(Response::text(format!("Hello from Grapeshot. This is request number {number}.\n"))),
+        "/" => Ok(hello(request, number)),
         "/echo" => echo(request),
         "/panic" => panic!("request number {number} asked for it"),
         "/stream" => stream(request),
         "/coroutines" => Ok(Response::text(list_coroutines())),
-        path => Ok(match path.strip_prefix("/sleep/") {
-            Some(seconds) => sleep_for(seconds),
-            None => Response::text("There is nothing here.\n").status(StatusCode::NOT_FOUND),
+        path => Ok(match path.split_at(path.rfind('/').map_or(0, |last| last + 1)) {
+            ("/sleep/", seconds) => sleep_for(seconds),
+            ("/lookup/", host) => lookup(host),
+            _ => Response::text("There is nothing here.\n").status(StatusCode::NOT_FOUND),
         }),
+    }
+}
+
+fn hello(request: &Request<'_>, number: u64) -> Response {
+    let way = if request.is_tls() { "over TLS" } else { "without TLS" };
+    Response::text(format!("Hello from Grapeshot. This is request number {number}, and it came {way}.\n"))
+}
+
+/// Asks whom this machine asks; only the request at hand waits for the answer.
+fn lookup(host: &str) -> Response {
+    match Resolver::of_thread().resolve(host) {
+        Ok(host) => Response::text(host.addresses().map(|address| format!("{address}\n")).collect::<String>()),
+        Err(error) => {
+            let status = if error.is_absence() { StatusCode::NOT_FOUND } else { StatusCode::BAD_GATEWAY };
+            Response::text(format!("{error}\n")).status(status)
+        }
     }
 }
 
