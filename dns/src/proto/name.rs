@@ -207,6 +207,14 @@ fn decimal(label: &[u8]) -> Option<u8> {
     text.parse().ok().filter(|_| canonical)
 }
 
+/// Whether two names are the same, without regard to case (RFC 4343 §3) or to whether they end in a dot.
+///
+/// [`Name`]'s own comparison also finds out which comes first, and so takes several times as long.
+pub(super) fn is_same(name: &Name, other: &Name) -> bool {
+    let (labels, others) = (name.iter(), other.iter());
+    labels.len() == others.len() && labels.zip(others).all(|(label, other)| label.eq_ignore_ascii_case(other))
+}
+
 /// Whether `name` is `zone` or lies below it, without regard to case (RFC 1034 §3.1, RFC 4343 §3).
 pub fn is_within(name: &Name, zone: &Name) -> bool {
     let (labels, above) = (name.iter(), zone.iter());

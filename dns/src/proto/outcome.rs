@@ -5,7 +5,7 @@ use hickory_proto::rr::rdata::{CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use super::name::is_within;
+use super::name::{is_same, is_within};
 use super::query::Query;
 use super::reply::Reply;
 
@@ -147,7 +147,7 @@ impl Reply {
             if let RData::NS(server) = &record.data {
                 let referral =
                     referral.get_or_insert_with(|| Referral { zone: record.name.clone(), servers: Vec::new() });
-                if referral.zone == record.name {
+                if is_same(&referral.zone, &record.name) {
                     referral.servers.push(server.0.clone());
                 }
             }
@@ -172,7 +172,8 @@ impl Chain {
     fn follow(answers: &[Record], query: &Query) -> Result<Self, Vec<Record>> {
         let mut chain = Self { aliases: Vec::new(), name: query.name().clone(), records: Vec::new(), ttl: u32::MAX };
         loop {
-            let owned = |record: &&Record| answers_to(record, query.record_type()) && record.name == chain.name;
+            let owned =
+                |record: &&Record| answers_to(record, query.record_type()) && is_same(&record.name, &chain.name);
             chain.records = answers.iter().filter(owned).cloned().collect();
             if let Some(ttl) = chain.records.iter().map(|record| record.ttl).min() {
                 chain.ttl = chain.ttl.min(ttl);
@@ -185,7 +186,7 @@ impl Chain {
             };
             chain.ttl = chain.ttl.min(alias.ttl);
             chain.aliases.push(alias);
-            let seen = chain.aliases.iter().any(|alias| alias.name == target);
+            let seen = chain.aliases.iter().any(|alias| is_same(&alias.name, &target));
             if seen || chain.aliases.len() > MAX_ALIASES {
                 return Err(chain.aliases);
             }
@@ -207,7 +208,7 @@ fn answers_to(record: &Record, asked: RecordType) -> bool {
 fn alias_of(answers: &[Record], name: &Name) -> Option<(Record, Name)> {
     for record in answers {
         if let RData::CNAME(target) = &record.data
-            && record.name == *name
+            && is_same(&record.name, name)
         {
             return Some((record.clone(), target.0.clone()));
         }

@@ -7,6 +7,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, Restrict};
 use super::cookie::{Cookie, OPTION_COOKIE};
 use super::edns::{Edns, ExtendedError};
 use super::malformed::{Fault, MalformedReply, Section};
+use super::name::is_same;
 use super::query::{CLASS_IN, Query};
 use super::wire::{self, HEADER_LENGTH, Located};
 
@@ -165,7 +166,7 @@ impl Reply {
                     && if query.options().random_case.is_some() {
                         name.eq_case(query.name())
                     } else {
-                        name == query.name()
+                        is_same(name, query.name())
                     }
             }
         }
