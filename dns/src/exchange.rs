@@ -45,10 +45,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) counters: &'a Counters,
     pub(crate) tracer: Tracer<'a>,
     pub(crate) deadline: Instant,
-    /// What `deadline` was made of, for errors.
+    /// The longest that it can take, for errors.
     pub(crate) limit: Duration,
-    /// Records of DNSSEC are wanted.
-    pub(crate) dnssec: bool,
 }
 
 /// What a server said that is of use.
@@ -138,7 +136,6 @@ impl Turn<'_> {
         let options = QueryOptions {
             edns_size: config.edns_size.filter(|_| manner.edns),
             authentic_data: config.trust_ad,
-            dnssec_ok: self.exchange.dnssec,
             random_case: config.random_case.then(rand::random),
             cookie: (config.cookies && manner.edns).then(|| self.exchange.servers.cookie(self.server)),
             ..QueryOptions::default()

@@ -46,15 +46,17 @@ impl<'a> Call<'a> {
     /// What it takes to ask servers.
     pub(crate) fn exchange(&self) -> Exchange<'_> {
         let Inner { transports, servers, counters, limit, .. } = self.resolver;
+        let config = &self.system.config;
+        let tries = u32::try_from(config.servers.len()).unwrap_or(u32::MAX).saturating_mul(config.attempts);
         Exchange {
-            config: &self.system.config,
+            config,
             transports,
             servers,
             counters,
             tracer: self.tracer,
             deadline: self.deadline,
-            limit: *limit,
-            dnssec: false,
+            // What is reached first.
+            limit: config.timeout.saturating_mul(tries).min(*limit),
         }
     }
 
@@ -83,7 +85,7 @@ impl<'a> Call<'a> {
     #[inline]
     pub(crate) fn cached_records(&self, key: &Key, name: impl Fn() -> Name) -> Option<Lookup> {
         let found = self.resolver.cache.borrow_mut().find_records(key, now())?;
-        self.resolver.counters.change(|stats| stats.lookups += 1);
+        self.resolver.counters.count_lookup();
         let ttl = found.ttl;
         self.tracer.note(|| TraceEvent::CacheHit(name(), key.record_type(), ttl));
         Some(Lookup::cached(found, Origin::Cache, ttl))
@@ -91,7 +93,7 @@ impl<'a> Call<'a> {
 
     /// What the cache says; `None` if it says nothing.
     fn cached(&self, key: &Key, name: impl Fn() -> Name) -> Option<Result<Lookup, LookupError>> {
-        self.resolver.counters.change(|stats| stats.lookups += 1);
+        self.resolver.counters.count_lookup();
         let found = self.resolver.cache.borrow_mut().find(key, now())?;
         Some(self.settle(found, key, name))
     }

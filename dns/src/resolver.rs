@@ -96,6 +96,15 @@ impl Resolver {
     }
 
     /// Makes this the resolver of this thread, and gives back the one that was it, if there was one (DNS-15).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_dns::{Config, Resolver};
+    ///
+    /// Resolver::new(Config::with_servers(["192.0.2.53:53".parse().unwrap()])).install();
+    /// assert_eq!(Resolver::of_thread().settings().config.servers.len(), 1);
+    /// ```
     pub fn install(&self) -> Option<Resolver> {
         INSTALLED.with_borrow_mut(|installed| installed.replace(self.clone()))
     }
@@ -210,6 +219,18 @@ impl Resolver {
     /// # Cancellation
     ///
     /// As [`lookup`](Self::lookup).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_core::test;
+    /// use grapeshot_dns::{LookupErrorKind, Resolver};
+    ///
+    /// test::run(|| {
+    ///     let error = Resolver::new(Default::default()).service("_sip._udp.localhost").unwrap_err();
+    ///     assert!(matches!(error.kind(), LookupErrorKind::NoData));
+    /// });
+    /// ```
     pub fn service(&self, name: &(impl ToName + ?Sized)) -> Result<Vec<Srv>, LookupError> {
         let found = self.lookup(name, RecordType::SRV)?;
         service_order(found.values(), &mut random_u64).ok_or_else(|| {
@@ -230,6 +251,20 @@ impl Resolver {
     /// # Cancellation
     ///
     /// Unwinds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_core::test;
+    /// use grapeshot_dns::{Config, LookupErrorKind, Resolver};
+    /// use grapeshot_dns::proto::RecordType;
+    ///
+    /// test::run(|| {
+    ///     let nobody = Resolver::new(Config::with_servers([]));
+    ///     let error = nobody.query("example.com", RecordType::NS).unwrap_err();
+    ///     assert!(matches!(error.kind(), LookupErrorKind::NoServers));
+    /// });
+    /// ```
     pub fn query(&self, name: &(impl ToName + ?Sized), record_type: RecordType) -> Result<Reply, LookupError> {
         self.query_with(name, record_type, Tracer::OFF)
     }
@@ -251,12 +286,26 @@ impl Resolver {
     ) -> Result<Reply, LookupError> {
         let mut name = self.parse(name, record_type)?;
         name.set_fqdn(true);
-        self.inner.counters.change(|stats| stats.lookups += 1);
+        self.inner.counters.count_lookup();
         let answered = self.call(tracer).exchange().ask(&name, record_type);
         answered.map(|Answered { reply, .. }| reply)
     }
 
     /// What it has done since it was made (DNS-12).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_core::test;
+    /// use grapeshot_dns::Resolver;
+    ///
+    /// test::run(|| {
+    ///     let resolver = Resolver::new(Default::default());
+    ///     resolver.resolve("localhost").unwrap();
+    ///     let stats = resolver.stats();
+    ///     assert_eq!((stats.lookups, stats.queries), (2, 0));
+    /// });
+    /// ```
     pub fn stats(&self) -> ResolverStats {
         let inner = &*self.inner;
         let cache = inner.cache.borrow();

