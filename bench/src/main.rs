@@ -1,9 +1,12 @@
 //! Grapeshot beside its peers. `BENCHMARKS.md` at the root of the repository says how to run this and holds the figures.
 //!
 //! - [`sockets`]: servers under load, each a process of its own ([`peers`], [`serve`]), loaded in turn by [`load`].
+//! - [`dns`]: lookups, beside another resolver.
 //! - [`idle`]: what the same servers hold for a connection that says nothing.
+//! - [`tls`]: handshakes and bulk of TLS servers, and what an idle connection holds.
 //! - [`micro`]: switching, spawning and sleeping inside one process.
 
+mod dns;
 mod idle;
 mod load;
 mod machine;
@@ -14,6 +17,7 @@ mod plain;
 mod serve;
 mod sockets;
 mod stats;
+mod tls;
 
 use std::env;
 use std::io;
@@ -23,7 +27,7 @@ use options::Options;
 
 const USAGE: &str = "\
 usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
-TABLE is http, echo, udp, yield, spawn, sleepers, waits, threads, idle or all; the release build is the one to measure.";
+TABLE is http, echo, udp, yield, spawn, sleepers, waits, threads, idle, dns, tls or all; the release build is the one to measure.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -59,6 +63,8 @@ fn run(words: &[String]) -> io::Result<()> {
         "waits" => micro::waits(&options),
         "threads" => micro::threads(&options),
         "idle" => idle::idle(&options),
+        "dns" => dns::dns(&options),
+        "tls" => tls::tls(&options),
         "all" => {
             sockets::http(&options)?;
             sockets::echo(&options)?;
@@ -68,7 +74,9 @@ fn run(words: &[String]) -> io::Result<()> {
             micro::sleepers(&options)?;
             micro::waits(&options)?;
             micro::threads(&options)?;
-            idle::idle(&options)
+            idle::idle(&options)?;
+            dns::dns(&options)?;
+            tls::tls(&options)
         }
         _ => Err(io::Error::other(USAGE)),
     }

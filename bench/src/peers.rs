@@ -111,7 +111,7 @@ fn await_start(addr: SocketAddr) -> io::Result<()> {
 }
 
 /// Scratch space beside the built program.
-fn scratch() -> io::Result<PathBuf> {
+pub fn scratch() -> io::Result<PathBuf> {
     let mut folder = env::current_exe()?;
     folder.set_file_name("peers");
     fs::create_dir_all(&folder)?;

@@ -4,12 +4,16 @@
 //! Content-Length; echo servers send back what they read. Each has one thread that does the work.
 
 mod bare;
+mod dns;
 mod may;
 mod suite;
+mod tls;
 mod tokio;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+pub use self::tls::folder as tls_folder;
 
 /// The body of every plaintext answer.
 const BODY: &str = "Hello, World!";
@@ -23,10 +27,13 @@ pub fn serve(kind: &str) -> io::Result<()> {
         "bare-http" => bare::run(listen()?, bare::Http::default()),
         "bare-echo" => bare::run(listen()?, bare::Echo),
         "bare-udp" => bare::udp_echo(&bind()?),
+        "dns-udp" => dns::serve(&bind()?),
         "tokio-udp" => tokio::udp_echo(bind()?),
         "grapeshot-udp" => suite::udp_echo(),
         "grapeshot-http" => suite::http(),
         "grapeshot-echo" => suite::echo(),
+        "grapeshot-tls" => tls::grapeshot(),
+        "tokio-rustls" => tls::tokio_rustls(listen()?),
         "hyper" => tokio::http(listen()?),
         "tokio-echo" => tokio::echo(listen()?),
         "may-http" => may::http(),

@@ -47,7 +47,7 @@ pub fn echo(listener: TcpListener) -> io::Result<()> {
 }
 
 /// Serves each connection of `listener` in a task of its own, for ever.
-fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F) -> io::Result<()>
+pub(super) fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
