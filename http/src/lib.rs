@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server for Grapeshot coroutines.
+//! An HTTP/1.1 server for Grapeshot coroutines, and a [`client`].
 //!
 //! A handler is a plain function from a request to a response, and blocks as it likes: only its own connection waits.
 //!
@@ -19,11 +19,12 @@
 //!
 //! # What is absent
 //!
-//! Routing, a client, TLS, HTTP/2 and WebSocket, which are to come; HTTP/0.9, which is not.
+//! Routing, HTTP/2 and WebSocket, which are to come; HTTP/0.9, which is not.
 //!
 //! # Reading order
 //!
-//! `server.rs`, `connection.rs`, `answer.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`.
+//! `server.rs`, `connection.rs`, `answer.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`;
+//! `client/` by itself.
 #![forbid(unsafe_code)]
 
 mod server;

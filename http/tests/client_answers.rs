@@ -1,4 +1,5 @@
 //! What the client makes of answers: RFC 9112 sections 6, 7, 8 and 9, RFC 9110 section 15.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod client_support;
 

@@ -1,4 +1,5 @@
 //! Which connections are used again, and when: RFC 9112 section 9.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod client_support;
 

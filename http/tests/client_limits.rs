@@ -1,4 +1,5 @@
 //! The client's limits, each at its edge: none is passed by, and what passes it is named.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod client_support;
 

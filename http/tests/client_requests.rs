@@ -1,4 +1,5 @@
 //! What the client sends, and how a body goes out while an answer comes in.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod client_support;
 

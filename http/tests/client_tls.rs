@@ -1,5 +1,6 @@
 //! HTTPS by the client: who is believed, what is told from a cut, and what is kept (RFC 9110 section 4.3.4, RFC 8446).
 #![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod client_support;
 

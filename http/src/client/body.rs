@@ -15,9 +15,9 @@ use std::time::Duration;
 use grapeshot_core::now;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::client::Shared;
 use super::connection::Connection;
 use super::error::{ClientError, Phase};
+use super::http_client::Shared;
 use super::patience::{Patience, Wait};
 use super::upload::Upload;
 use crate::buffer::BLOCK;

@@ -23,7 +23,7 @@
 //!
 //! The modules below, then `proto/client/`.
 
-mod client;
+mod http_client;
 mod request;
 mod response;
 mod body;
@@ -39,10 +39,10 @@ mod limits;
 mod error;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder};
 pub use self::connect::Connector;
 pub use self::dialer::Dialer;
 pub use self::error::{ClientError, Phase};
+pub use self::http_client::{Client, ClientBuilder};
 pub use self::limits::ClientLimits;
 pub use self::request::Request;
 pub use self::response::Response;

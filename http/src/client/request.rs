@@ -4,8 +4,8 @@ use std::io::Read;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::client::Client;
 use super::error::ClientError;
+use super::http_client::Client;
 use super::response::Response;
 use super::upload::OutgoingBody;
 use crate::proto::client::{RequestError, Url, UrlError};

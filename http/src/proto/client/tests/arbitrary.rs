@@ -69,6 +69,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![vec(any::<u8>(), 0..200), pieces(), mutated()]
 }
 
+/// How many of each are tried; `GRAPESHOT_SEEDS=1000000` takes some minutes in a release build.
+fn cases() -> u32 {
+    std::env::var("GRAPESHOT_SEEDS").map_or(4_000, |cases| cases.parse().unwrap())
+}
+
 fn methods() -> impl Strategy<Value = MethodKind> {
     select(vec![MethodKind::Head, MethodKind::Other])
 }
@@ -99,7 +104,7 @@ fn decode(bytes: &[u8], cuts: &[usize], framing: ResponseFraming, limits: &Limit
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn a_head_is_the_same_however_it_arrives(bytes in bytes(), places in vec(any::<Index>(), 0..5), method in methods()) {
