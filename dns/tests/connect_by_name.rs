@@ -221,6 +221,28 @@ fn a_call_that_is_cancelled_at_any_moment_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn under_any_schedule_one_connection_comes_about_and_nothing_is_left() {
+    for seed in 0..60 {
+        test::Test::new().seed(seed).run(move || {
+            let (_listener, port) = listen("127.0.0.4");
+            let _refusing = refusing("127.0.0.2", port);
+            let _silent = Silent::at("127.0.0.3", port);
+            let server = server_of(&[[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 4]]);
+            let resolver = resolver(&server);
+            let calls: Vec<_> = (0..3)
+                .map(|_| {
+                    let resolver = resolver.clone();
+                    spawn(move || resolver.connect("host.example", port).map(|stream| stream.peer_addr().unwrap()))
+                })
+                .collect();
+            for call in calls {
+                assert_eq!(call.join().unwrap().unwrap(), SocketAddr::from(([127, 0, 0, 4], port)));
+            }
+        });
+    }
+}
+
 /// Answers for A at once, and for AAAA with ::1 after a time.
 fn slow_for_ipv6(delay: Duration) -> PrivateServer {
     PrivateServer::start(move |asked| match asked.record_type {
