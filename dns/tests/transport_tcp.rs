@@ -252,6 +252,35 @@ fn a_server_that_stalls_ends_at_the_deadline_and_is_connected_to_anew() {
     });
 }
 
+/// A caller in a hurry says nothing about the server.
+#[test]
+fn a_short_deadline_does_not_cost_the_connection() {
+    test::run(|| {
+        let pair = Pair::new(|asked| vec![Act::after(Duration::from_millis(500), numbered(asked))]);
+        let soon = now() + Duration::from_millis(100);
+        let ended = pair.tcp.exchange(&pair.server.name_server(), &query("example.com."), soon);
+        assert!(matches!(ended, Err(ExchangeError::TimedOut)));
+        assert_eq!(now(), soon);
+        pair.ask("example.com.").unwrap();
+        assert_eq!(pair.server.accepted(), 1);
+    });
+}
+
+/// Whoever opened a connection need not live to see it close.
+#[test]
+fn a_connection_whose_only_query_was_cancelled_is_closed_when_idle() {
+    test::run(|| {
+        let pair = Pair::new(|_| Vec::new());
+        let asking = pair.begin("example.com.");
+        sleep(SECOND);
+        assert_eq!(pair.server.open_connections(), 1);
+        asking.cancel();
+        assert!(asking.join().is_err());
+        sleep(11 * SECOND);
+        assert_eq!(pair.server.open_connections(), 0);
+    });
+}
+
 /// One slow name does not cost the others their connection.
 #[test]
 fn a_connection_on_which_others_are_answered_outlives_a_query_that_is_not() {

@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use grapeshot_core::sync::Mutex;
 use grapeshot_core::{WaitLimit, now};
@@ -22,6 +22,9 @@ use super::room::Room;
 
 /// A connection is given up when more messages than this belonged to nobody.
 const MAX_STRAYS: u64 = 1000;
+
+/// A connection on which nothing came for so long while somebody waited is not used again.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A stream of bytes both ways, of which one may read while another writes.
 pub(super) trait Pipe {
@@ -97,7 +100,8 @@ impl<P: Pipe> Connection<P> {
 
     /// Waits for what `accept` takes.
     ///
-    /// Where nothing at all comes in time the connection is given up as well: its server may be gone without a word.
+    /// Where nothing at all comes in time, and that was long, the connection is given up as well: its server may be gone
+    /// without a word.
     pub(super) fn wait<T>(
         &self,
         flight: &Flight<'_>,
@@ -105,10 +109,11 @@ impl<P: Pipe> Connection<P> {
         room: &Room,
         accept: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<T, ExchangeError> {
-        let heard = self.heard.get();
+        let (heard, began) = (self.heard.get(), now());
         let ended = flight.wait(deadline, || self.receive(room, deadline), accept);
         self.used.set(now());
-        if matches!(ended, Err(ExchangeError::TimedOut)) && self.heard.get() == heard {
+        let was_silent = self.heard.get() == heard && now().saturating_duration_since(began) >= SILENCE;
+        if was_silent && matches!(ended, Err(ExchangeError::TimedOut)) {
             self.broken.set(true);
         }
         ended

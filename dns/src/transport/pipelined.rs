@@ -58,6 +58,13 @@ struct Peer<P> {
     has_closer: Cell<bool>,
 }
 
+/// A connection that takes queries.
+struct Open<P> {
+    connection: Rc<Connection<P>>,
+    /// It has been opened for this query.
+    is_new: bool,
+}
+
 impl<D: Dial> Pipelined<D> {
     pub(super) fn new(dial: D, options: &StreamOptions) -> Pipelined<D> {
         Pipelined {
@@ -95,21 +102,18 @@ impl<D: Dial> Pipelined<D> {
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        let (connection, is_new) = self.connection(peer, deadline)?;
+        let Open { connection, is_new } = self.connection(peer, deadline)?;
         notes.reused = !is_new;
-        let ended = self.ask_on(&connection, query, deadline, notes);
-        let ended = match ended {
+        match self.ask_on(&connection, query, deadline, notes) {
             // A server may close what it believes to be idle while a query is on its way to it (RFC 7766, 6.2.4).
             Err(error) if !is_new && was_lost(&error) => {
                 notes.reopened = true;
                 drop(connection);
-                let (connection, _) = self.connection(peer, deadline)?;
+                let Open { connection, .. } = self.connection(peer, deadline)?;
                 self.ask_on(&connection, query, deadline, notes)
             }
             ended => ended,
-        };
-        self.have_it_closed(peer);
-        ended
+        }
     }
 
     fn ask_on(
@@ -151,25 +155,22 @@ impl<D: Dial> Pipelined<D> {
         peer
     }
 
-    /// The open connection, or a new one; and whether it is new.
-    fn connection(
-        &self,
-        peer: &Peer<D::Pipe>,
-        deadline: Instant,
-    ) -> Result<(Rc<Connection<D::Pipe>>, bool), ExchangeError> {
-        if let Some(open) = peer.open_connection(self.idle_timeout) {
-            return Ok((open, false));
+    /// The open connection, or a new one.
+    fn connection(&self, peer: &Rc<Peer<D::Pipe>>, deadline: Instant) -> Result<Open<D::Pipe>, ExchangeError> {
+        if let Some(connection) = peer.open_connection(self.idle_timeout) {
+            return Ok(Open { connection, is_new: false });
         }
         let turn = peer.opening.lock_until(deadline);
         let _turn = turn.map_err(|error| ExchangeError::failed("connect", error.into()))?;
         // Another may have opened it meanwhile.
-        if let Some(open) = peer.open_connection(self.idle_timeout) {
-            return Ok((open, false));
+        if let Some(connection) = peer.open_connection(self.idle_timeout) {
+            return Ok(Open { connection, is_new: false });
         }
         let connection = Rc::new(Connection::new(self.dial.dial(&peer.server, deadline)?));
         self.room.count_opened();
         peer.connection.replace(Some(connection.clone()));
-        Ok((connection, true))
+        self.have_it_closed(peer);
+        Ok(Open { connection, is_new: true })
     }
 
     /// Sees to it that somebody closes the connection when it has been idle for long.

@@ -229,14 +229,14 @@ fn serve_tls(listener: &TcpListener, config: &ServerConfig, state: &Rc<State>) {
     for stream in listener.incoming() {
         let stream = stream.unwrap();
         stream.set_nodelay(true).unwrap();
-        serve_connection(Link::Tls(TlsStream::server(stream, config).unwrap()), Via::Tls, state);
+        serve_connection(Link::Tls(Box::new(TlsStream::server(stream, config).unwrap())), Via::Tls, state);
     }
 }
 
 /// A connection that a server has accepted.
 enum Link {
     Tcp(TcpStream),
-    Tls(TlsStream<TcpStream>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Link {
@@ -250,7 +250,7 @@ impl Link {
     fn receive(&self) -> io::Result<Vec<u8>> {
         let exactly = |buf: &mut [u8]| match self {
             Link::Tcp(stream) => { stream }.read_exact(buf),
-            Link::Tls(stream) => { stream }.read_exact(buf),
+            Link::Tls(stream) => { &**stream }.read_exact(buf),
         };
         let mut length = [0; 2];
         exactly(&mut length)?;
@@ -262,7 +262,7 @@ impl Link {
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Link::Tcp(stream) => { stream }.write_all(bytes),
-            Link::Tls(stream) => { stream }.write_all(bytes),
+            Link::Tls(stream) => { &**stream }.write_all(bytes),
         }
     }
 
