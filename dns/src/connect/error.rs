@@ -19,7 +19,7 @@ use crate::error::{LookupError, LookupErrorKind};
 /// test::run(|| {
 ///     let error = Resolver::new(Config::default()).connect("www.invalid", 80).unwrap_err();
 ///     assert!(matches!(error.kind(), ConnectErrorKind::Lookup(_)));
-///     assert_eq!(error.to_string(), "cannot connect to www.invalid, port 80: no such name: www.invalid.");
+///     assert!(error.to_string().starts_with("cannot connect to www.invalid, port 80: no such name: www.invalid."));
 /// });
 /// ```
 #[derive(Debug)]
