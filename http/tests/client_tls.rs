@@ -241,6 +241,27 @@ fn section_9_8_an_answer_with_a_length_is_whole_without_an_announcement() {
     });
 }
 
+/// RFC 9112 section 9.8: a head that is cut off is no answer, announced or not.
+#[test]
+fn section_9_8_a_head_that_is_cut_off_is_told_from_none() {
+    test::run(|| {
+        let own = shop();
+        for (text, told) in [
+            ("", "the server closed the connection without an answer"),
+            ("HTTP/1.1 200 OK\r\n", "the stream ended within the response head, after 17 bytes"),
+        ] {
+            for announced in [true, false] {
+                let site = Site::new(own.server_config().unwrap(), move |stream| {
+                    answer(stream, text);
+                    if announced { stream.close().unwrap() } else { cut(stream) }
+                });
+                let error = site.client(own.client_config().unwrap()).get(site.url()).unwrap_err();
+                assert_eq!(error.to_string(), told, "announced: {announced}");
+            }
+        }
+    });
+}
+
 /// The tickets that a server sends by itself are nothing that nobody asked for: the connection is used again.
 #[test]
 fn a_connection_is_used_again_and_one_that_was_closed_is_resumed() {

@@ -6,6 +6,7 @@
 //!   response head ◄───────────┘
 //! ```
 
+use std::io;
 use std::time::Instant;
 
 use grapeshot_core::now;
@@ -77,6 +78,10 @@ impl Exchange<'_> {
             match self.connection.fill(self.limits.head_bytes, wait) {
                 Ok(0) => return Err(self.unexpected_end()),
                 Ok(_) => return Ok(()),
+                // Over TLS, an end that nobody announced.
+                Err(ClientError::Receive(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(self.unexpected_end());
+                }
                 // The time runs from the end of the request, which came while we waited or is yet to come.
                 Err(ClientError::TimedOut { phase: Phase::Head, .. }) if ended.is_none() => {}
                 Err(error) => return Err(error),

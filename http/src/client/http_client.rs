@@ -83,6 +83,10 @@ impl Client {
     /// # Cancellation
     ///
     /// Unwinds; the connection is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine.
     pub fn get(&self, url: impl TryInto<Url, Error: Into<UrlError>>) -> Result<Response, ClientError> {
         self.request(Method::GET, url).send()
     }

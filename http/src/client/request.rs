@@ -75,6 +75,10 @@ impl Request {
     /// # Cancellation
     ///
     /// Unwinds; the connection is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a coroutine.
     pub fn send(self) -> Result<Response, ClientError> {
         let url = self.url?;
         if self.invalid_header {
