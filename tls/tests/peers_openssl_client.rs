@@ -249,6 +249,29 @@ fn rfc_8996_4_and_5_older_versions_are_refused() {
     }
 }
 
+/// RFC 8446 section 4.4.2.2: the certificate must be one whose signatures the client can check, so of two the one is shown.
+#[test]
+fn rfc_8446_4_4_2_2_a_client_gets_the_certificate_that_it_can_check() {
+    let Some(openssl) = require("openssl") else { return };
+    let signed = localhost();
+    let files = Arc::new(Files::of(&signed));
+    let rsa = Program::new(&openssl).args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]);
+    let rsa = rsa.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", &files.arg("rsa.key")]);
+    rsa.args(["-out", &files.arg("rsa.pem")]).output(PATIENCE).unwrap().assert_success();
+    let second = Identity::from_pem_files(files.path("rsa.pem"), files.path("rsa.key")).unwrap();
+    let server = server_of(&signed).identity(second).build().unwrap();
+    for (algorithms, key) in [("ECDSA+SHA256", "256 bit"), ("RSA-PSS+SHA256", "2048 bit")] {
+        let (openssl, files) = (openssl.clone(), files.clone());
+        let (output, served) = serve(server.clone(), move |address| {
+            let client = Program::new(&openssl).args(["s_client", "-connect", &address.to_string(), "-ign_eof"]);
+            let client = client.args(["-sigalgs", algorithms, "-CAfile", &files.arg("ca.pem")]);
+            client.input("bye\n").output(PATIENCE).unwrap()
+        });
+        assert!(output.stdout.text().contains(&format!("Server public key is {key}")), "{output}");
+        served.into_iter().next().unwrap().unwrap();
+    }
+}
+
 /// What OpenSSL writes, we read: each kind of key in each form, PKCS#8, PKCS#1 and SEC1.
 #[test]
 fn keys_that_openssl_made_are_served_and_encrypted_ones_told_apart() {

@@ -122,10 +122,10 @@ impl Reloader {
         let failed = |cause| ConfigError::File { path: PathBuf::from("inotify"), cause };
         let watcher = Watcher::new().map_err(failed)?;
         let mut reloader = Reloader { watcher, folders: HashSet::new(), watched, found: VecDeque::new() };
-        for (path, cause) in reloader.watch_folders() {
-            return Err(ConfigError::File { path, cause });
+        match reloader.watch_folders().pop() {
+            Some((path, cause)) => Err(ConfigError::File { path, cause }),
+            None => Ok(reloader),
         }
-        Ok(reloader)
     }
 
     /// Waits until files have changed, and says what came of it.

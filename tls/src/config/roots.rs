@@ -1,5 +1,6 @@
 //! Whom a certificate must lead to for it to be believed.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +10,15 @@ use rustls::pki_types::CertificateDer;
 
 use super::error::{ConfigError, Place};
 use super::pem::{self, PemText};
+
+/// Debian and most others, SUSE, Red Hat.
+const USUAL_PLACES: [&str; 5] = [
+    "/etc/ssl/certs",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+];
 
 /// A set of root certificates.
 ///
@@ -139,9 +149,11 @@ fn read_system() -> Result<Roots, ConfigError> {
     Ok(store.into())
 }
 
-/// The places that `rustls-native-certs` goes to.
+/// The places that `rustls-native-certs` goes to: those it is told, else those where distributions keep their roots.
 fn looked_at() -> Vec<PathBuf> {
-    let named = openssl_probe::probe();
-    let named: Vec<PathBuf> = named.cert_file.into_iter().chain(named.cert_dir).collect();
-    if named.is_empty() { openssl_probe::candidate_cert_dirs().map(Path::to_owned).collect() } else { named }
+    let file = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    let folders = env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
+    let named: Vec<PathBuf> = file.into_iter().chain(folders).collect();
+    if named.is_empty() { USUAL_PLACES.iter().map(PathBuf::from).collect() } else { named }
 }

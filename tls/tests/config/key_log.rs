@@ -1,11 +1,14 @@
 //! The secrets of a connection, as both ends write them down.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use grapeshot_core::test;
-use grapeshot_harness::TempDir;
+use grapeshot_harness::{Program, TempDir};
 use grapeshot_tls::{ClientConfig, KeyLog, SelfSigned, ServerConfig, Version};
 
 use crate::ends::meet;
@@ -25,6 +28,25 @@ fn written(version: Version) -> (String, Vec<String>) {
     meet(&client, "localhost", &server).well();
     let lines = lines.lock().unwrap().clone();
     (fs::read_to_string(path).unwrap(), lines)
+}
+
+/// The variable is looked at when that is asked for, here in a process of its own that has it.
+#[test]
+fn the_file_of_the_environment_is_opened_on_request() {
+    if let Some(path) = env::var_os("SSLKEYLOGFILE") {
+        let signed = SelfSigned::new(["localhost"]).unwrap();
+        signed.server_config().unwrap();
+        assert!(!Path::new(&path).exists());
+        assert!(KeyLog::from_environment().unwrap().is_some());
+        assert!(Path::new(&path).exists());
+        return;
+    }
+    assert!(KeyLog::from_environment().unwrap().is_none());
+    let dir = TempDir::new().unwrap();
+    let again = Program::new(env::current_exe().unwrap()).env("SSLKEYLOGFILE", dir.path().join("keys"));
+    let again = again.args(["--exact", "key_log::the_file_of_the_environment_is_opened_on_request"]);
+    let output = again.output(Duration::from_secs(60)).unwrap();
+    assert!(output.assert_success().stdout.text().contains("1 passed"), "{output}");
 }
 
 /// RFC 8446 section 7.1: both ends come to the same secrets.

@@ -76,6 +76,19 @@ fn an_empty_range_of_versions_is_refused() {
     assert!(matches!(error, ConfigError::NoVersion));
 }
 
+/// One configuration serves all threads of a program.
+#[test]
+fn configurations_go_from_thread_to_thread() {
+    fn shared<T: Clone + Send + Sync>() {}
+    shared::<ServerConfig>();
+    shared::<ClientConfig>();
+    let (server, client) = localhost();
+    let elsewhere = std::thread::spawn(move || {
+        test::run(move || meet(&client, "localhost", &server).well().1.server_name());
+    });
+    elsewhere.join().unwrap();
+}
+
 #[test]
 fn configurations_of_rustls_can_be_handed_in_and_had() {
     test::run(|| {

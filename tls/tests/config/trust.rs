@@ -1,8 +1,10 @@
 //! Whom a client believes: roots, pins, and everybody.
 
+use std::env;
 use std::time::{Duration, SystemTime};
 
 use grapeshot_core::test;
+use grapeshot_harness::Program;
 use grapeshot_tls::rustls::CertificateError;
 use grapeshot_tls::{ClientConfig, ConfigError, Identity, Pin, Roots, SelfSigned, ServerConfig, TlsError};
 
@@ -169,6 +171,26 @@ fn the_default_believes_the_system_and_no_one_else() {
         Err(ConfigError::NoRoots { looked_at, .. }) => assert!(!looked_at.is_empty()),
         Err(error) => panic!("{error}"),
     });
+}
+
+/// What the system says is asked for in a process of its own, where the system is told to have nothing.
+#[test]
+fn a_system_without_roots_is_told_with_the_places_that_were_looked_at() {
+    const NOWHERE: [(&str, &str); 2] = [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("SSL_CERT_DIR", "/nowhere/certs")];
+    if NOWHERE.iter().all(|(name, value)| env::var_os(name).is_some_and(|set| set == *value)) {
+        let error = ClientConfig::new().unwrap_err().to_string();
+        assert!(
+            error.starts_with("there are no root certificates in /nowhere/ca.pem, /nowhere/certs (")
+                && error.contains("No such file"),
+            "{error}"
+        );
+        return;
+    }
+    let test = "trust::a_system_without_roots_is_told_with_the_places_that_were_looked_at";
+    let again = Program::new(env::current_exe().unwrap()).args(["--exact", test]);
+    let again = NOWHERE.iter().fold(again, |again, (name, value)| again.env(name, value));
+    let output = again.output(Duration::from_secs(60)).unwrap();
+    assert!(output.assert_success().stdout.text().contains("1 passed"), "{output}");
 }
 
 #[test]
