@@ -58,6 +58,8 @@ const SSL2_HELLO: usize = 256;
 /// });
 /// # }
 /// ```
+// A box would cost an allocation per connection, for a value that is taken apart at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Sniffed {
     /// TLS.

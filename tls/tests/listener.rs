@@ -1,4 +1,5 @@
 //! Accepting TLS connections, and TLS and plain text on one port.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Bytes through a TLS stream: both ways at once, however they are cut, and to their proper end.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod common;
 

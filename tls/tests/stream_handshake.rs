@@ -1,4 +1,5 @@
 //! The handshake: who does it, what it ends with, and how long it may take.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod common;
 

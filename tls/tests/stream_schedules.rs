@@ -1,4 +1,5 @@
 //! Full duplex under schedules drawn by chance: whoever is cut off when, the bytes of the others arrive in order.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod common;
 
