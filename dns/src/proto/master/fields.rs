@@ -59,7 +59,10 @@ enum Field {
 
 /// The fields of a type's data, by its number, or None where they are not known here.
 fn fields_of(record_type: u16) -> Option<&'static [Field]> {
-    use Field::*;
+    use Field::{
+        Algorithm, Base64, CertificateType, Groups, Hash, Hex, Hyphenated, Ipv4, Ipv6, Name, Quoted, Salt,
+        ServiceParameters, String, Strings, Tag, Time, Type, Types, U8, U16, U32,
+    };
     Some(match record_type {
         // A, AAAA
         1 => &[Ipv4],
