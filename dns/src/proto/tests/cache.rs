@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::rr::rdata::{A, CNAME, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::*;
+use super::{Cache, CacheCounts, CacheLimits, CachedRecords, Found, Key, MAX_CACHED_ALIASES};
 
 const SECOND: Duration = Duration::from_secs(1);
 
