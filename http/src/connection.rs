@@ -18,6 +18,7 @@
 //!   every pipelined request a system call, since nobody knows beforehand who waits.
 //! - A connection hibernates only when nothing of a request has arrived and everything has been sent.
 
+mod ending;
 #[cfg(feature = "tls")]
 mod opening;
 
@@ -25,13 +26,13 @@ use std::cell::OnceCell;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{Direction, Hibernation, Turn, Unparked, now};
-use grapeshot_net::{TcpStream, WaitLimit};
+use grapeshot_net::WaitLimit;
 use http::StatusCode;
 
+use self::ending::Goodbye;
 use crate::answer::{Next, Outcome, answer, contained, finish_body, log_entry, response_head};
 use crate::body::Body;
 use crate::buffer::Buffer;
@@ -47,10 +48,6 @@ use crate::writer::Progress;
 
 /// What a connection between two requests waits for, as listings show it.
 pub(crate) const NEXT_REQUEST: &str = "the next request";
-
-/// How long, and for how much, the end of a refused connection is waited for, so that the peer can read why.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 256 << 10;
 
 /// What a connection needs while it has a stack.
 #[derive(Default)]
@@ -258,16 +255,6 @@ impl Connection {
         }
     }
 
-    /// Sends what has been gathered, and tells the peer how the connection ends.
-    #[cold]
-    fn end(&self, next: &Next, output: &mut Output) {
-        match (output.flush(&self.stream), next) {
-            (Err(_), _) | (Ok(()), Next::BreakOff) => self.stream.abandon(),
-            (Ok(()), Next::CloseGently) => farewell(&self.stream),
-            (Ok(()), _) => self.stream.close(),
-        }
-    }
-
     /// Sends what has been gathered and reads more of a head that has begun.
     fn read_on(&mut self, buffers: &mut Buffers, head_began: &mut Option<Instant>) -> Result<Option<Stop>, Refusal> {
         if buffers.output.flush(&self.stream).is_err() {
@@ -396,40 +383,6 @@ impl Connection {
     fn log(&self, entry: &LogEntry<'_>) {
         if let Some(log) = &self.shared.log {
             log(entry);
-        }
-    }
-}
-
-/// Says that a connection ends where none but a cancellation ends it: between two requests.
-struct Goodbye<'a>(&'a Stream);
-
-impl Drop for Goodbye<'_> {
-    fn drop(&mut self) {
-        if self.0.is_tls() && thread::panicking() {
-            self.0.close();
-        }
-    }
-}
-
-/// Lets the peer read the last response before the connection goes.
-fn farewell(stream: &Stream) {
-    if stream.shutdown_write().is_ok() {
-        await_end(stream.tcp());
-    }
-}
-
-/// Waits for the peer to close, whatever it sends until then.
-///
-/// Closing with unread input makes the kernel send a reset, which may overtake the response (RFC 9112 §9.6).
-fn await_end(stream: &TcpStream) {
-    let deadline = WaitLimit::At(now() + FAREWELL);
-    let mut block = [0; 4096];
-    let mut seen = 0;
-    while seen < FAREWELL_BYTES {
-        let read = |mut stream: &std::net::TcpStream| stream.read(&mut block).map(|read| (read, read < block.len()));
-        match stream.source().attempt(Direction::Read, "the peer to close", deadline, is_drained, read) {
-            Ok((0, _)) | Err(_) => return,
-            Ok((read, _)) => seen += read,
         }
     }
 }

@@ -9,16 +9,17 @@
 //!
 //! What has arrived by the time the server stops, a connection or a request on one, is still served.
 
+mod shared;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use grapeshot_core::{
     Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit, yield_slice,
@@ -27,38 +28,25 @@ use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
 use http::HeaderValue;
 use socket2::SockRef;
 
+use self::shared::Log;
+pub(crate) use self::shared::Shared;
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::{Mode, Security};
 use crate::Limits;
-use crate::connection::{Buffers, Connection, NEXT_REQUEST};
+use crate::connection::{Connection, NEXT_REQUEST};
 use crate::handler::Handler;
 use crate::log::LogEntry;
 use crate::proto::StandingHeaders;
-use crate::request::Request;
-use crate::response::Response;
 use crate::stream::Stream;
-
-#[cfg(feature = "tls")]
-pub(crate) use self::tls::{Mode, Security};
-
-/// How many sets of buffers are kept for connections that wake.
-const SPARE_BUFFERS: usize = 64;
 
 /// How many connections at most are accepted after the wish to end: as many as wait in the backlog.
 const MOST_LAST: usize = 1024;
-
-/// How many connections keep their stack while they wait for a next request.
-///
-/// Their stacks then stay in the processor's cache; with hundreds, those who come back find theirs evicted,
-/// and keeping it costs more than it saves.
-const MOST_LINGERING: usize = 32;
 
 /// How many bytes of a response the kernel takes beyond what it can send, for each connection.
 ///
 /// Without a bound it takes megabytes for a peer that reads slowly or not at all, and lets go of them in such lumps
 /// that the rate of a slow peer cannot be told (`TCP_NOTSENT_LOWAT` in tcp(7); accepted sockets inherit it).
 const MOST_UNSENT: u32 = 128 << 10;
-
-/// A buffer that has grown beyond this is not kept.
-const LARGEST_SPARE: usize = 64 << 10;
 
 /// An HTTP/1.1 server.
 ///
@@ -96,8 +84,6 @@ pub struct Server {
     control: Rc<Control>,
     ending: Ending,
 }
-
-type Log = Box<dyn Fn(&LogEntry<'_>)>;
 
 impl Server {
     /// Listens on an address, such as `"127.0.0.1:8080"`; port 0 lets the system choose.
@@ -350,74 +336,5 @@ impl ServerHandle {
 impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle").field("ended", &self.control.ended.get()).finish()
-    }
-}
-
-/// A handler, as connections call it.
-type Answerer = dyn Fn(&mut Request<'_>, &mut Option<Response>);
-
-/// What all connections of a server share.
-pub(crate) struct Shared {
-    /// Puts the response where it is to stay: see [`answer`](crate::answer::answer).
-    pub(crate) handler: Box<Answerer>,
-    pub(crate) limits: Limits,
-    pub(crate) linger: Duration,
-    pub(crate) log: Option<Log>,
-    #[cfg(feature = "tls")]
-    pub(crate) security: Security,
-    draining: Cell<bool>,
-    lingering: Cell<usize>,
-    standing: RefCell<StandingHeaders>,
-    date_expires: Cell<Option<Instant>>,
-    #[expect(clippy::vec_box, reason = "they are handed over as they are, some hundred bytes each")]
-    spare: RefCell<Vec<Box<Buffers>>>,
-}
-
-impl Shared {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
-    /// The headers of every response; the date is rendered anew when the second is over.
-    pub(crate) fn standing(&self) -> Ref<'_, StandingHeaders> {
-        let now = now();
-        if self.date_expires.get().is_none_or(|expires| now >= expires) {
-            let time = SystemTime::now();
-            let into_second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-            self.standing.borrow_mut().update(time);
-            self.date_expires.set(Some(now + Duration::from_nanos(u64::from(1_000_000_000 - into_second))));
-        }
-        self.standing.borrow()
-    }
-
-    /// A place among the connections that keep their stack for a moment, while there is one.
-    pub(crate) fn linger_place(&self) -> Option<LingerPlace<'_>> {
-        let taken = self.lingering.get();
-        let is_free = taken < MOST_LINGERING && !self.linger.is_zero();
-        is_free.then(|| {
-            self.lingering.set(taken + 1);
-            LingerPlace(&self.lingering)
-        })
-    }
-
-    pub(crate) fn take_buffers(&self) -> Box<Buffers> {
-        self.spare.borrow_mut().pop().unwrap_or_default()
-    }
-
-    pub(crate) fn give_back_buffers(&self, mut buffers: Box<Buffers>) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_BUFFERS && buffers.capacity() <= LARGEST_SPARE {
-            buffers.clear();
-            spare.push(buffers);
-        }
-    }
-}
-
-/// Counts a lingering connection for as long as it lingers.
-pub(crate) struct LingerPlace<'a>(&'a Cell<usize>);
-
-impl Drop for LingerPlace<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

@@ -16,7 +16,8 @@ use grapeshot_core::{Direction, Hibernation, Turn, Unparked, now};
 use grapeshot_tls::{ServerConfig, TlsError};
 use http::StatusCode;
 
-use super::{Connection, NEXT_REQUEST, await_end, farewell};
+use super::ending::{await_end, farewell};
+use super::{Connection, NEXT_REQUEST};
 use crate::refusal::Refusal;
 use crate::server::{Mode, Shared};
 use crate::stream::Stream;
