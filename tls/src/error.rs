@@ -133,11 +133,6 @@ pub enum TlsError {
         /// What it was given.
         limit: Duration,
     },
-    /// The handshake was begun and then lost, as its coroutine was cancelled while another thread worked on it.
-    HandshakeAbandoned {
-        /// With whom.
-        peer: Peer,
-    },
     /// The peer broke the protocol, or this end is not fit for it; the peer has been told with an alert.
     Protocol {
         /// With whom.
@@ -186,16 +181,30 @@ impl TlsError {
             | TlsError::NotTls { peer, .. }
             | TlsError::Truncated { peer, .. }
             | TlsError::HandshakeTimedOut { peer, .. }
-            | TlsError::HandshakeAbandoned { peer }
             | TlsError::Protocol { peer, .. } => peer,
         }
+    }
+
+    /// The same with a peer of which more is known.
+    pub(crate) fn with_peer(mut self, known: Peer) -> TlsError {
+        match &mut self {
+            TlsError::CertificateRefused { peer, .. }
+            | TlsError::CertificateMissing { peer }
+            | TlsError::NothingInCommon { peer, .. }
+            | TlsError::AlertReceived { peer, .. }
+            | TlsError::NotTls { peer, .. }
+            | TlsError::Truncated { peer, .. }
+            | TlsError::HandshakeTimedOut { peer, .. }
+            | TlsError::Protocol { peer, .. } => *peer = known,
+        }
+        self
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
             TlsError::Truncated { .. } => ErrorKind::UnexpectedEof,
             TlsError::HandshakeTimedOut { .. } => ErrorKind::TimedOut,
-            TlsError::AlertReceived { .. } | TlsError::HandshakeAbandoned { .. } => ErrorKind::ConnectionAborted,
+            TlsError::AlertReceived { .. } => ErrorKind::ConnectionAborted,
             _ => ErrorKind::InvalidData,
         }
     }
@@ -238,9 +247,6 @@ impl fmt::Display for TlsError {
             }
             TlsError::HandshakeTimedOut { peer, limit } => {
                 write!(f, "the TLS handshake with {peer} was not done within {limit:?}")
-            }
-            TlsError::HandshakeAbandoned { peer } => {
-                write!(f, "the TLS handshake with {peer} was cancelled while another thread worked on it")
             }
             TlsError::Protocol { peer, error } => write!(f, "TLS with {peer}: {error}"),
         }

@@ -115,7 +115,7 @@ impl<S: Carrier> TlsStream<S> {
     ///
     /// What rustls says of the configuration.
     pub fn server(stream: S, config: &ServerConfig) -> io::Result<TlsStream<S>> {
-        let session = Session::server(config.rustls().clone(), stream.peer());
+        let session = Session::server(config.rustls().clone());
         Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits()))
     }
 

@@ -87,6 +87,18 @@ fn a_thousand_handshakes_go_on_beside_clients_that_stall() {
 }
 
 #[test]
+fn an_error_names_the_address_of_the_client() {
+    test::run(|| {
+        let (listener, address) = listen();
+        let mut near = TcpStream::connect(address).unwrap();
+        near.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let error = listener.accept().unwrap().0.handshake().unwrap_err();
+        let client = near.local_addr().unwrap();
+        assert_eq!(error.to_string(), format!("client {client} does not speak TLS: it speaks plain HTTP"));
+    });
+}
+
+#[test]
 fn closing_a_listener_ends_its_accept() {
     test::run(|| {
         let (listener, _) = listen();

@@ -106,10 +106,12 @@ impl<S: Carrier> TlsStream<S> {
         }
         let mut session = self.session.borrow_mut();
         let failure = TlsError::HandshakeTimedOut { peer: session.peer().clone(), limit: self.limits().handshake };
-        session.fail(failure.clone());
+        session.fail(failure);
+        session.name_client(|| self.carrier.peer());
+        let failure = session.failure().cloned();
         drop(session);
         self.give_up();
-        failure.into()
+        failure.map_or(error, io::Error::from)
     }
 
     /// Ends a connection that has failed: the alert goes out if it can, and the peer sees the end.

@@ -105,13 +105,13 @@ impl Session {
         Ok(Session::new(Connection::Client(Box::new(connection)), Peer::Server(name), None))
     }
 
-    pub(crate) fn server(mut config: Arc<rustls::ServerConfig>, peer: Option<String>) -> Result<Session, Error> {
+    pub(crate) fn server(mut config: Arc<rustls::ServerConfig>) -> Result<Session, Error> {
         // Data of a resumed client's first flight can be replayed by anyone (RFC 8446, 8): there is no reading them here.
         if config.max_early_data_size > 0 {
             Arc::make_mut(&mut config).max_early_data_size = 0;
         }
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Session::new(Connection::Server(Box::new(connection)), Peer::Client(peer), Some(1)))
+        Ok(Session::new(Connection::Server(Box::new(connection)), Peer::Client(None), Some(1)))
     }
 
     fn new(connection: Connection, peer: Peer, hello: Option<usize>) -> Session {
@@ -138,6 +138,16 @@ impl Session {
 
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Has the failure say who the client is, by an address that is asked for when it is needed.
+    pub(super) fn name_client(&mut self, address: impl FnOnce() -> Option<String>) {
+        if self.peer == Peer::Client(None)
+            && let Some(failure) = self.failure.take()
+        {
+            self.peer = Peer::Client(address());
+            self.failure = Some(Box::new(failure.with_peer(self.peer.clone())));
+        }
     }
 
     pub(crate) fn server_name(&self) -> Option<&str> {

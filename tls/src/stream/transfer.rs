@@ -91,6 +91,7 @@ impl<S: Carrier> TlsStream<S> {
         if read == 0 {
             session.end_of_stream();
         }
+        session.name_client(|| self.carrier.peer());
         // What came before a failure is given first.
         let failure = session.failure().filter(|_| filled == 0).cloned();
         drop(session);
