@@ -172,6 +172,7 @@ impl ServerBuilder {
     /// `www.example.org`, and neither for `example.org` nor for `a.b.example.org` (RFC 9525 section 6.3).
     ///
     /// A name is in ASCII, an international one in its `xn--` form. The name itself goes before a wildcard.
+    /// With no name at all, it is for nobody.
     pub fn identity_for(
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
