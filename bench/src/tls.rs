@@ -122,7 +122,9 @@ impl Contender {
         // Its own memory, so that one server's tickets are not shown to the other.
         resumed.resumption = Resumption::in_memory_sessions(8);
         let full = Arc::new(full);
-        let bulk = connect(server.addr, &full)?;
+        let mut bulk = connect(server.addr, &full)?;
+        // It does its handshake now: a server gives a silent client up.
+        ask(&mut bulk, SMALL, SMALL)?;
         let samples = vec![Vec::new(); Work::ALL.len()];
         Ok(Contender { server, full, resumed: Arc::new(resumed), bulk, samples })
     }
