@@ -11,7 +11,7 @@ use common::{client, pair, server};
 use grapeshot_core::{SimultaneousError, sleep, spawn, test, yield_now};
 use grapeshot_net::memory::{self, Faults};
 use grapeshot_net::{TcpListener, TcpStream, WaitLimit};
-use grapeshot_tls::TlsError;
+use grapeshot_tls::{TlsError, TlsStream};
 
 /// Bytes that differ from place to place.
 fn pattern(len: usize) -> Vec<u8> {
@@ -316,4 +316,10 @@ fn trying_to_read_never_waits() {
         drop(peer.join().unwrap());
         assert_eq!(near.try_read(&mut buf).unwrap(), 0);
     });
+}
+
+/// Beside rustls's own state and whatever bytes are under way: buffers belong to the thread, not to the connection.
+#[test]
+fn a_connection_costs_little_beside_rustls() {
+    assert!(size_of::<TlsStream<TcpStream>>() <= 512, "{}", size_of::<TlsStream<TcpStream>>());
 }
