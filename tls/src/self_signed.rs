@@ -48,7 +48,7 @@ impl SelfSigned {
     /// Makes a new authority, and a certificate by it for these DNS names (`*.example.org` too) and addresses.
     ///
     /// The certificate is good for servers and for clients; its key is ECDSA P-256, and it holds for a year.
-    /// Never suspends; takes less than a millisecond.
+    /// Never suspends; makes two keys and signs twice, which keeps the loop for a fraction of a millisecond in a release build.
     ///
     /// # Errors
     ///
