@@ -1,4 +1,4 @@
-//! `http_echo` with a certificate, and `https_server`: curl, OpenSSL's client and wrk over TLS.
+//! `http_echo` with a certificate, and `https_server`: curl, OpenSSL's client, nginx as a proxy, and wrk over TLS.
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
@@ -153,6 +153,49 @@ fn openssl_sees_a_whole_answer_and_its_end() {
         assert!(!output.stderr.text().contains("unexpected eof"), "{output}");
     }
     assert_eq!(secure.interrupt(), "");
+}
+
+/// nginx before us, as a proxy that verifies the certificate, keeps connections and resumes sessions.
+#[test]
+fn nginx_passes_requests_on_over_tls() {
+    let (Some(nginx), Some(curl)) = (require("nginx"), require("curl")) else { return };
+    let secure = Secure::echo();
+    let (front, back) = (secure.file("front"), secure.file("back"));
+    fs::write(secure.dir.path().join("nginx.conf"), in_front_of(&secure)).unwrap();
+    let front_ready = Ready::path(&front);
+    let proxy = Program::new(nginx).args(["-e", "stderr", "-p"]).arg(secure.dir.path());
+    let proxy = proxy.arg("-c").arg(secure.file("nginx.conf")).ready_when(front_ready).start().unwrap();
+    let body = pattern(3 << 20);
+    for len in [0, 1, 70_000, body.len()] {
+        let curl =
+            Program::new(&curl).args(["-q", "-sSf", "--unix-socket", &front, "--data-binary", "@-", "-o", &back]);
+        text(curl.arg("http://front/").input(&body[..len]));
+        assert!(fs::read(&back).unwrap_or_default() == body[..len], "{len} bytes");
+    }
+    drop(proxy);
+    assert_eq!(secure.interrupt(), "");
+}
+
+fn in_front_of(secure: &Secure) -> String {
+    let (folder, address) = (secure.dir.path().display(), secure.address);
+    format!(
+        "daemon off; master_process off; pid {folder}/nginx.pid; worker_processes 1;
+        events {{ worker_connections 64; }}
+        http {{
+            access_log off; client_max_body_size 20m;
+            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+            upstream echo {{ server {address}; keepalive 4; }}
+            server {{
+                listen unix:{folder}/front;
+                location / {{
+                    proxy_pass https://echo; proxy_http_version 1.1; proxy_set_header Connection \"\";
+                    proxy_ssl_verify on; proxy_ssl_trusted_certificate {folder}/authority.pem;
+                    proxy_ssl_name localhost; proxy_ssl_server_name on;
+                }}
+            }}
+        }}"
+    )
 }
 
 /// RFC 7301 section 3.2: without a protocol in common there is the alert no_application_protocol.

@@ -16,7 +16,8 @@
 //! - Responses to pipelined requests are gathered, and written before the connection waits for its peer.
 //!   A handler that waits for something else holds them back by that long: to write them first would cost
 //!   every pipelined request a system call, since nobody knows beforehand who waits.
-//! - A connection hibernates only when nothing of a request has arrived and everything has been sent.
+//! - A connection hibernates only when nothing of a request has arrived, not even a part of a record of TLS, and everything
+//!   has been sent.
 
 mod ending;
 #[cfg(feature = "tls")]

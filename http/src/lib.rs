@@ -9,13 +9,18 @@
 //!      └ limits, drain       └ hibernates between requests: no stack, no buffers
 //! ```
 //!
+//! With the feature `tls` connections may be TLS below, all of them (`Server::tls`) or as their first byte says
+//! (`Server::tls_and_plain`); handshakes are done where requests are, in the connection's own coroutine.
+//! Features only add: without `tls` nothing of it is compiled in, and with it plain connections cost what they did.
+//!
 //! # Invariants
 //!
 //! - Requests of one connection are answered in order, one at a time.
 //! - What the peer sends is bounded in every direction by [`Limits`], all finite by default.
 //! - A message whose framing could be read in two ways is refused and its connection closed (RFC 9112 §6).
 //! - A handler's panic costs its own connection a 500, and nobody anything else.
-//! - An idle connection holds no stack and no buffer.
+//! - An idle connection holds no stack and no buffer, over TLS nothing but the state of rustls besides what it holds without.
+//! - Over TLS the peer is told when the end of a connection is meant (close_notify), and only then.
 //!
 //! # What is absent
 //!
@@ -23,7 +28,7 @@
 //!
 //! # Reading order
 //!
-//! `server.rs`, `connection.rs`, `answer.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`;
+//! `server.rs`, `connection.rs`, `stream.rs`, `answer.rs`, `request.rs`, `response.rs`, `body.rs`, `writer.rs`, `output.rs`, then `proto/`;
 //! `client/` by itself.
 #![forbid(unsafe_code)]
 

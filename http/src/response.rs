@@ -106,7 +106,7 @@ impl Response {
     /// With a `length` exactly that much is sent; without one the body goes in chunks, or to an HTTP/1.0 client until
     /// the connection closes. A reader that fails, panics or ends before its length is answered for with 500 as long
     /// as nothing is out, and else breaks the connection off, so that the peer can tell
-    /// (not one of HTTP/1.0 without a length).
+    /// (one of HTTP/1.0 without a length only over TLS).
     pub fn reader(reader: impl Read + 'static, length: Option<u64>) -> Response {
         let body = ResponseBody::Reader(Box::new(BodyReader { length, reader }));
         Response { body, ..Response::new(StatusCode::OK) }

@@ -58,12 +58,38 @@ impl Server {
     ///
     /// As [`tls`](Self::tls); a connection without a handshake is plain HTTP. [`Request::is_tls`](crate::Request::is_tls)
     /// tells them apart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use grapeshot_core::{spawn, test};
+    /// use grapeshot_http::{Request, Server};
+    /// use grapeshot_net::TcpStream;
+    /// use grapeshot_tls::{SelfSigned, TlsStream};
+    ///
+    /// test::run(|| {
+    ///     let own = SelfSigned::new(["localhost"]).unwrap();
+    ///     let server = Server::bind("127.0.0.1:0").unwrap().tls_and_plain(own.server_config().unwrap());
+    ///     let address = server.local_addr().unwrap();
+    ///     spawn(move || server.serve(|request: &mut Request<'_>| if request.is_tls() { "sealed" } else { "open" }));
+    ///
+    ///     let stream = TcpStream::connect(address).unwrap();
+    ///     let mut stream = TlsStream::client(stream, &own.client_config().unwrap(), "localhost").unwrap();
+    ///     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    ///     let mut answer = String::new();
+    ///     stream.read_to_string(&mut answer).unwrap();
+    ///     assert!(answer.ends_with("\r\n\r\nsealed"));
+    /// });
+    /// ```
     pub fn tls_and_plain(mut self, config: ServerConfig) -> Server {
         self.security.mode = Mode::Either(config);
         self
     }
 
     /// Calls `log` with the peer and the reason when a handshake fails. It must not wait.
+    ///
+    /// The reason holds a [`TlsError`](grapeshot_tls::TlsError), if it has to do with TLS at all.
     ///
     /// The open internet brings many: port scans, peers who give up, and those who do not trust the certificate.
     pub fn log_handshakes(mut self, log: impl Fn(SocketAddr, &io::Error) + 'static) -> Server {
