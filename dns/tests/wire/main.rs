@@ -1,4 +1,5 @@
 //! Messages without I/O: what is asked, what a reply says, how records are written.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod messages;
 

@@ -5,23 +5,23 @@ use std::net::Ipv4Addr;
 use grapeshot_dns::proto::{Name, Query, QueryOptions, RData, RecordType, Reply, parse_name, rdata};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
-pub const RESPONSE: u16 = 0x8000;
-pub const AUTHORITATIVE: u16 = 0x0400;
-pub const TRUNCATED: u16 = 0x0200;
-pub const ID: u16 = 0x2A17;
+pub(crate) const RESPONSE: u16 = 0x8000;
+pub(crate) const AUTHORITATIVE: u16 = 0x0400;
+pub(crate) const TRUNCATED: u16 = 0x0200;
+pub(crate) const ID: u16 = 0x2A17;
 
 /// A pointer to the question's name.
-pub const TO_QUESTION: [u8; 2] = [0xC0, 12];
+pub(crate) const TO_QUESTION: [u8; 2] = [0xC0, 12];
 
 /// A message under construction. Sections are to be filled in their order.
 #[derive(Clone)]
-pub struct Raw {
-    pub bytes: Vec<u8>,
+pub(crate) struct Raw {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Raw {
     /// A header without anything behind it.
-    pub fn header(flags: u16) -> Self {
+    pub(crate) fn header(flags: u16) -> Self {
         let mut bytes = vec![0; 12];
         bytes[..2].copy_from_slice(&ID.to_be_bytes());
         bytes[2..4].copy_from_slice(&flags.to_be_bytes());
@@ -29,37 +29,37 @@ impl Raw {
     }
 
     /// A reply that repeats a question.
-    pub fn reply(rcode: u16, question: &str, record_type: RecordType) -> Self {
+    pub(crate) fn reply(rcode: u16, question: &str, record_type: RecordType) -> Self {
         Self::header(RESPONSE | rcode).question(question, record_type)
     }
 
-    pub fn question(mut self, question: &str, record_type: RecordType) -> Self {
+    pub(crate) fn question(mut self, question: &str, record_type: RecordType) -> Self {
         self.bytes.extend(wire_name(question));
         self.bytes.extend(u16::from(record_type).to_be_bytes());
         self.bytes.extend([0, 1]);
         self.count(4)
     }
 
-    pub fn flags(mut self, more: u16) -> Self {
+    pub(crate) fn flags(mut self, more: u16) -> Self {
         let flags = u16::from_be_bytes([self.bytes[2], self.bytes[3]]) | more;
         self.bytes[2..4].copy_from_slice(&flags.to_be_bytes());
         self
     }
 
-    pub fn answer(self, owner: &str, ttl: u32, data: RData) -> Self {
+    pub(crate) fn answer(self, owner: &str, ttl: u32, data: RData) -> Self {
         self.answer_raw(&wire_name(owner), data.record_type().into(), ttl, &wire_data(&data))
     }
 
-    pub fn authority(self, owner: &str, ttl: u32, data: RData) -> Self {
+    pub(crate) fn authority(self, owner: &str, ttl: u32, data: RData) -> Self {
         self.record(&wire_name(owner), data.record_type().into(), 1, ttl, &wire_data(&data)).count(8)
     }
 
-    pub fn answer_raw(self, owner: &[u8], record_type: u16, ttl: u32, data: &[u8]) -> Self {
+    pub(crate) fn answer_raw(self, owner: &[u8], record_type: u16, ttl: u32, data: &[u8]) -> Self {
         self.record(owner, record_type, 1, ttl, data).count(6)
     }
 
     /// An OPT record with options.
-    pub fn opt(self, udp_size: u16, ttl: u32, options: &[(u16, &[u8])]) -> Self {
+    pub(crate) fn opt(self, udp_size: u16, ttl: u32, options: &[(u16, &[u8])]) -> Self {
         let mut data = Vec::new();
         for (code, value) in options {
             data.extend(code.to_be_bytes());
@@ -70,7 +70,7 @@ impl Raw {
     }
 
     /// A record that no count knows of yet.
-    pub fn record(mut self, owner: &[u8], record_type: u16, class: u16, ttl: u32, data: &[u8]) -> Self {
+    pub(crate) fn record(mut self, owner: &[u8], record_type: u16, class: u16, ttl: u32, data: &[u8]) -> Self {
         self.bytes.extend(owner);
         self.bytes.extend(record_type.to_be_bytes());
         self.bytes.extend(class.to_be_bytes());
@@ -81,22 +81,22 @@ impl Raw {
     }
 
     /// Adds one to the count at that offset of the header.
-    pub fn count(mut self, at: usize) -> Self {
+    pub(crate) fn count(mut self, at: usize) -> Self {
         self.bytes[at + 1] += 1;
         self
     }
 
     #[track_caller]
-    pub fn parse(&self) -> Reply {
+    pub(crate) fn parse(&self) -> Reply {
         Reply::parse(&self.bytes).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     parse_name(text).unwrap()
 }
 
-pub fn wire_name(text: &str) -> Vec<u8> {
+pub(crate) fn wire_name(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in &name(text) {
         bytes.push(label.len() as u8);
@@ -106,7 +106,7 @@ pub fn wire_name(text: &str) -> Vec<u8> {
     bytes
 }
 
-pub fn wire_data(data: &RData) -> Vec<u8> {
+pub(crate) fn wire_data(data: &RData) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = BinEncoder::new(&mut bytes);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
@@ -114,28 +114,28 @@ pub fn wire_data(data: &RData) -> Vec<u8> {
     bytes
 }
 
-pub fn query(question: &str, record_type: RecordType) -> Query {
+pub(crate) fn query(question: &str, record_type: RecordType) -> Query {
     Query::new(name(question), record_type, &QueryOptions::default())
 }
 
-pub fn a(last: u8) -> RData {
+pub(crate) fn a(last: u8) -> RData {
     RData::A(Ipv4Addr::new(192, 0, 2, last).into())
 }
 
-pub fn cname(target: &str) -> RData {
+pub(crate) fn cname(target: &str) -> RData {
     RData::CNAME(rdata::CNAME(name(target)))
 }
 
-pub fn ns(server: &str) -> RData {
+pub(crate) fn ns(server: &str) -> RData {
     RData::NS(rdata::NS(name(server)))
 }
 
-pub fn soa(minimum: u32) -> RData {
+pub(crate) fn soa(minimum: u32) -> RData {
     RData::SOA(rdata::SOA::new(name("ns.example."), name("root.example."), 1, 2, 3, 4, minimum))
 }
 
 /// The bits of a splitmix64 generator: enough for tests that draw lots.
-pub fn seeded(mut state: u64) -> impl FnMut() -> u64 {
+pub(crate) fn seeded(mut state: u64) -> impl FnMut() -> u64 {
     move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = state;
