@@ -18,6 +18,7 @@
 //! - A connection without bytes under way holds no buffer.
 
 mod session;
+mod step;
 mod outgoing;
 mod buffers;
 mod turns;
