@@ -25,6 +25,9 @@ const PEERS: &[Peer] = &[
     Peer { program: "gnutls-cli", package: "gnutls-bin" },
     Peer { program: "nginx", package: "nginx" },
     Peer { program: "dig", package: "bind9-dnsutils" },
+    Peer { program: "knotd", package: "knot" },
+    Peer { program: "unbound", package: "unbound" },
+    Peer { program: "dnsmasq", package: "dnsmasq-base" },
     Peer { program: "python3", package: "python3" },
 ];
 
