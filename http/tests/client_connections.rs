@@ -4,12 +4,13 @@
 mod client_support;
 
 use std::cell::{Cell, RefCell};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
 use grapeshot_core::{now, sleep, spawn, test, with_timeout};
-use grapeshot_http::client::{Client, ClientError};
+use grapeshot_http::client::{Client, ClientError, Origin, Transport};
 use grapeshot_http::{Method, StatusCode};
+use grapeshot_net::memory::{self, Faults};
 
 use client_support::{Peer, SECOND, URL, client_of, client_with};
 
@@ -149,6 +150,35 @@ fn section_9_3_1_a_request_whose_answer_has_begun_is_not_sent_again() {
         let error = client.get(URL).unwrap_err();
         assert!(matches!(error, ClientError::Malformed(_)), "{error:?}");
     });
+}
+
+/// A reset after a part of a head, or after an interim answer, is no sign of a connection that was closed before.
+#[test]
+fn section_9_3_1_a_request_whose_answer_was_broken_off_is_not_sent_again() {
+    for start in ["HTTP/1.1 20", "HTTP/1.1 103 x\r\n\r\n"] {
+        test::run(move || {
+            let faults = Faults::new().reset_at((ROUND.len() + start.len()) as u64);
+            let connections = Rc::new(Cell::new(0));
+            let count = connections.clone();
+            let client = Client::builder().connector(move |_: &Origin| {
+                let (near, mut far) = memory::Builder::new().to_near(faults.clone()).pair();
+                count.set(count.get() + 1);
+                spawn(move || {
+                    for text in [ROUND, start, "x"] {
+                        let _ = far.read(&mut [0; 1000]);
+                        let _ = far.write_all(text.as_bytes());
+                        sleep(SECOND);
+                    }
+                });
+                Ok(Rc::new(near) as Rc<dyn Transport>)
+            });
+            let client = client.build();
+            assert_eq!(ask(&client), "round");
+            let error = client.get(URL).unwrap_err();
+            assert!(matches!(error, ClientError::Receive(_)), "{error:?}");
+            assert_eq!(connections.get(), 1, "{start:?}");
+        });
+    }
 }
 
 /// RFC 9110 section 9.2.2: nobody knows what came of a request that is not idempotent.

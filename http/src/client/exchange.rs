@@ -20,30 +20,52 @@ use super::upload::{OutgoingBody, Upload};
 use crate::proto::MethodKind;
 use crate::proto::client::{MalformedResponse, ReceivedHead, ResponseParser};
 
-/// One request under way.
-pub(super) struct Exchange<'a> {
-    pub(super) connection: Connection,
-    pub(super) limits: &'a ClientLimits,
-    pub(super) patience: Patience,
-    pub(super) method: MethodKind,
+/// Why there is no answer on this connection.
+pub(super) struct Failed {
+    pub(super) error: ClientError,
+    /// The connection ended without a byte of an answer: one that had been kept may have been closed by the server
+    /// while the request was under way, and another may serve (RFC 9112 section 9.3.1).
+    pub(super) is_unheard: bool,
 }
 
-impl Exchange<'_> {
+/// One request under way.
+pub(super) struct Exchange<'a> {
+    connection: Connection,
+    limits: &'a ClientLimits,
+    patience: Patience,
+    method: MethodKind,
+    /// Whether a byte of an answer has come.
+    has_heard: bool,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        connection: Connection,
+        limits: &'a ClientLimits,
+        patience: Patience,
+        method: MethodKind,
+    ) -> Exchange<'a> {
+        Exchange { connection, limits, patience, method, has_heard: false }
+    }
+
     /// Sends the request and reads the final answer's head.
     pub(super) fn run(
         mut self,
         head: Vec<u8>,
         body: OutgoingBody,
-    ) -> Result<(ReceivedHead, Connection, Upload), ClientError> {
+    ) -> Result<(ReceivedHead, Connection, Upload), Failed> {
         let transport = &self.connection.transport;
-        let upload = Upload::begin(transport, head, body, self.patience, self.limits.write_timeout)?;
+        let upload = Upload::begin(transport, head, body, self.patience, self.limits.write_timeout);
+        let upload = upload.map_err(|error| Failed { error, is_unheard: false })?;
         match self.receive(&upload) {
             Ok(head) => Ok((head, self.connection, upload)),
-            // What went wrong first says more than its consequence.
             Err(error @ (ClientError::NoAnswer | ClientError::Receive(_))) => {
-                Err(upload.take_failure().unwrap_or(error))
+                // What went wrong first says more than its consequence.
+                let error = upload.take_failure().unwrap_or(error);
+                let has_ended = matches!(error, ClientError::NoAnswer | ClientError::Receive(_) | ClientError::Send(_));
+                Err(Failed { error, is_unheard: has_ended && !self.has_heard })
             }
-            Err(error) => Err(error),
+            Err(error) => Err(Failed { error, is_unheard: false }),
         }
     }
 
@@ -77,7 +99,10 @@ impl Exchange<'_> {
             let wait = self.wait(ended.unwrap_or_else(now));
             match self.connection.fill(self.limits.head_bytes, wait) {
                 Ok(0) => return Err(self.unexpected_end()),
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.has_heard = true;
+                    return Ok(());
+                }
                 // Over TLS, an end that nobody announced.
                 Err(ClientError::Receive(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Err(self.unexpected_end());

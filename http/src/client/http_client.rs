@@ -12,7 +12,7 @@ use super::connect::Connector;
 use super::connection::Connection;
 use super::dialer::Dialer;
 use super::error::{ClientError, Phase};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Failed};
 use super::limits::ClientLimits;
 use super::patience::Patience;
 use super::pool::Pool;
@@ -112,15 +112,11 @@ impl Client {
         &self,
         method: Method,
         url: Url,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: OutgoingBody,
     ) -> Result<Response, ClientError> {
         let limits = &self.shared.limits;
-        for (name, value) in &self.shared.headers {
-            if !headers.contains_key(name) {
-                headers.append(name, value.clone());
-            }
-        }
+        let headers = self.with_own(headers);
         let framing = body.framing();
         let keep_alive = limits.idle_connections > 0;
         let mut head = Vec::new();
@@ -128,21 +124,31 @@ impl Client {
         request.encode(&mut head)?;
 
         let (patience, method_kind) = (Patience::begin(limits), request.method_kind());
-        let exchange = |connection| Exchange { connection, limits, patience, method: method_kind };
-        let kept = (framing == RequestBody::None && is_idempotent(&method))
+        let exchange = |connection| Exchange::new(connection, limits, patience, method_kind);
+        let kept = (framing == RequestBody::None && method.is_idempotent())
             .then(|| self.shared.pool.take(url.origin(), limits))
             .flatten();
         let answered = match kept.map(|connection| exchange(connection).run(head.clone(), OutgoingBody::None)) {
             Some(Ok(answered)) => answered,
-            // The server may have closed the connection while the request was under way (RFC 9112 section 9.3.1).
-            Some(Err(ClientError::NoAnswer | ClientError::Send(_) | ClientError::Receive(_))) | None => {
-                exchange(self.connect(url.origin(), patience)?).run(head, body)?
+            Some(Err(Failed { error, is_unheard: false })) => return Err(error),
+            Some(Err(_)) | None => {
+                let exchange = exchange(self.connect(url.origin(), patience)?);
+                exchange.run(head, body).map_err(|failed| failed.error)?
             }
-            Some(Err(error)) => return Err(error),
         };
         let (head, connection, upload) = answered;
         let body = Body::new(&head, connection, upload, patience, self.shared.clone())?;
         Ok(Response::new(url, head, body))
+    }
+
+    /// Adds the client's own headers where the request has none of the name.
+    fn with_own(&self, mut headers: HeaderMap) -> HeaderMap {
+        for (name, value) in &self.shared.headers {
+            if !headers.contains_key(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        headers
     }
 
     fn connect(&self, origin: &Origin, patience: Patience) -> Result<Connection, ClientError> {
@@ -151,11 +157,6 @@ impl Client {
         let transport = connected.unwrap_or_else(|_| Err(wait.timed_out()))?;
         Ok(Connection::new(origin.clone(), transport))
     }
-}
-
-/// RFC 9110 section 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
 impl Default for Client {
