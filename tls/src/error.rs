@@ -133,6 +133,12 @@ pub enum TlsError {
         /// What it was given.
         limit: Duration,
     },
+    /// The coroutine that did the handshake was cut off while another thread made a signature for it (see
+    /// [`Signing`](crate::Signing)), or the making of it panicked. What had been worked out by then is lost.
+    HandshakeAbandoned {
+        /// With whom.
+        peer: Peer,
+    },
     /// The peer broke the protocol, or this end is not fit for it; the peer has been told with an alert.
     Protocol {
         /// With whom.
@@ -181,6 +187,7 @@ impl TlsError {
             | TlsError::NotTls { peer, .. }
             | TlsError::Truncated { peer, .. }
             | TlsError::HandshakeTimedOut { peer, .. }
+            | TlsError::HandshakeAbandoned { peer }
             | TlsError::Protocol { peer, .. } => peer,
         }
     }
@@ -195,6 +202,7 @@ impl TlsError {
             | TlsError::NotTls { peer, .. }
             | TlsError::Truncated { peer, .. }
             | TlsError::HandshakeTimedOut { peer, .. }
+            | TlsError::HandshakeAbandoned { peer }
             | TlsError::Protocol { peer, .. } => *peer = known,
         }
         self
@@ -204,7 +212,7 @@ impl TlsError {
         match self {
             TlsError::Truncated { .. } => ErrorKind::UnexpectedEof,
             TlsError::HandshakeTimedOut { .. } => ErrorKind::TimedOut,
-            TlsError::AlertReceived { .. } => ErrorKind::ConnectionAborted,
+            TlsError::AlertReceived { .. } | TlsError::HandshakeAbandoned { .. } => ErrorKind::ConnectionAborted,
             _ => ErrorKind::InvalidData,
         }
     }
@@ -230,7 +238,12 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsError::CertificateRefused { peer, reason } => {
-                write!(f, "the certificate of {peer} is refused: {reason}")
+                write!(f, "the certificate of {peer} is refused: ")?;
+                match reason {
+                    // rustls would show how it keeps the cause.
+                    CertificateError::Other(cause) => cause.fmt(f),
+                    reason => reason.fmt(f),
+                }
             }
             TlsError::CertificateMissing { peer } => write!(f, "{peer} has shown no certificate, and one is required"),
             TlsError::NothingInCommon { peer, lacking } => write!(f, "no {lacking} in common with {peer}"),
@@ -247,6 +260,9 @@ impl fmt::Display for TlsError {
             }
             TlsError::HandshakeTimedOut { peer, limit } => {
                 write!(f, "the TLS handshake with {peer} was not done within {limit:?}")
+            }
+            TlsError::HandshakeAbandoned { peer } => {
+                write!(f, "the TLS handshake with {peer} was cut off while a signature was made, and cannot go on")
             }
             TlsError::Protocol { peer, error } => write!(f, "TLS with {peer}: {error}"),
         }

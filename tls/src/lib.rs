@@ -84,7 +84,7 @@ pub use self::acceptor::TlsAcceptor;
 pub use self::carrier::{AnyStream, Carrier, Patience};
 pub use self::config::{
     ClientBuilder, ClientCertificates, ClientConfig, ConfigError, Identity, KeyLog, Limits, Pin, Place, Reload,
-    Reloader, RevocationLists, Roots, ServerBuilder, ServerConfig, Version, provider,
+    Reloader, RevocationLists, Roots, ServerBuilder, ServerConfig, Signing, Version, provider,
 };
 pub use self::error::{Lacking, Peer, TlsError};
 pub use self::listener::TlsListener;

@@ -10,6 +10,7 @@
 //! # Invariants
 //!
 //! - Nothing of rustls is borrowed while a coroutine waits: each step takes what is there and hands out what is to go.
+//!   A step of the handshake in which rustls itself waits, for a signature, has rustls to itself.
 //! - Records leave in the order in which they were made, whoever sends them. Who is cut off while it sends leaves the
 //!   rest to the next that does; nothing is lost and nothing is sent twice.
 //! - One coroutine does the handshake, and others that need it wait for its end. If it is cut off, another goes on.
@@ -19,6 +20,7 @@
 
 mod session;
 mod step;
+mod advance;
 mod outgoing;
 mod buffers;
 mod turns;
@@ -39,7 +41,7 @@ pub use self::facts::Buffered;
 use self::session::Session;
 use self::turns::Turns;
 use crate::carrier::{Carrier, Patience};
-use crate::config::{ClientConfig, Limits, ServerConfig};
+use crate::config::{ClientConfig, Limits, ServerConfig, Signing};
 
 /// A TLS connection over the stream `S`: `Read` and `Write` for it and for a reference to it.
 ///
@@ -89,6 +91,8 @@ pub struct TlsStream<S: Carrier> {
     handshake_deadline: Cell<Option<Instant>>,
     /// The last messages of the handshake may not have left yet.
     opening: Cell<bool>,
+    /// The handshake may wait for another thread, and so needs a limit on that as well.
+    may_sign_off_loop: bool,
 }
 
 impl<S: Carrier> TlsStream<S> {
@@ -104,8 +108,10 @@ impl<S: Carrier> TlsStream<S> {
             let what = format!("\"{server_name}\" is no name of a server: neither a DNS name nor an IP address");
             io::Error::new(ErrorKind::InvalidInput, what)
         })?;
-        let session = Session::client(config.rustls().clone(), name.to_owned());
-        Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits()))
+        let session = Session::client(config.used().clone(), name.to_owned());
+        let may_sign_off_loop =
+            config.signing() != Signing::OnLoop && config.rustls().client_auth_cert_resolver.has_certs();
+        Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits(), may_sign_off_loop))
     }
 
     /// The server's end of a connection.
@@ -116,11 +122,12 @@ impl<S: Carrier> TlsStream<S> {
     ///
     /// What rustls says of the configuration.
     pub fn server(stream: S, config: &ServerConfig) -> io::Result<TlsStream<S>> {
-        let session = Session::server(config.rustls().clone());
-        Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits()))
+        let session = Session::server(config.used().clone());
+        let may_sign_off_loop = config.signing() != Signing::OnLoop;
+        Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits(), may_sign_off_loop))
     }
 
-    fn new(carrier: S, session: Session, limits: Limits) -> TlsStream<S> {
+    fn new(carrier: S, session: Session, limits: Limits, may_sign_off_loop: bool) -> TlsStream<S> {
         TlsStream {
             carrier,
             session: RefCell::new(session),
@@ -130,6 +137,7 @@ impl<S: Carrier> TlsStream<S> {
             limits: Cell::new(limits),
             handshake_deadline: Cell::new(None),
             opening: Cell::new(true),
+            may_sign_off_loop,
         }
     }
 
@@ -290,7 +298,7 @@ impl<S: Carrier + fmt::Debug> fmt::Debug for TlsStream<S> {
             .field("stream", &self.carrier)
             .field("peer", session.peer())
             .field("established", &session.is_established())
-            .field("version", &session.state().protocol_version())
+            .field("version", &session.state().and_then(|state| state.protocol_version()))
             .finish()
     }
 }

@@ -13,10 +13,12 @@ use super::error::ConfigError;
 use super::identity::Identity;
 use super::key_log::KeyLog;
 use super::limits::Limits;
+use super::off_loop;
 use super::pinned::{Pin, PinnedVerifier};
 use super::provider::provider;
 use super::revocation::RevocationLists;
 use super::roots::Roots;
+use super::signing::Signing;
 use super::version::{Version, Versions};
 
 /// For how many servers a client remembers how to resume, unless told otherwise.
@@ -39,6 +41,9 @@ const DEFAULT_SERVERS_REMEMBERED: usize = 256;
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     inner: Arc<rustls::ClientConfig>,
+    /// The same as streams use it: with slow signatures off the loop.
+    used: Arc<rustls::ClientConfig>,
+    signing: Signing,
     limits: Limits,
 }
 
@@ -74,21 +79,45 @@ impl ClientConfig {
         ClientConfig { limits, ..self }
     }
 
+    /// Where signatures are made, if this client shows a certificate.
+    pub fn signing(&self) -> Signing {
+        self.signing
+    }
+
+    /// The same with signatures made elsewhere; what could be resumed with a certificate is not.
+    pub fn with_signing(self, signing: Signing) -> ClientConfig {
+        ClientConfig { used: off_loop::client(&self.inner, signing), signing, ..self }
+    }
+
     /// The same with other application protocols (RFC 7301), the preferred first; what can be resumed is shared.
     ///
     /// # Errors
     ///
     /// As [`ClientBuilder::build`] about the names.
     pub fn with_alpn(&self, names: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<ClientConfig, ConfigError> {
-        let mut inner = rustls::ClientConfig::clone(&self.inner);
-        inner.alpn_protocols = alpn::checked(alpn::listed(names))?;
-        Ok(ClientConfig { inner: Arc::new(inner), limits: self.limits })
+        let names = alpn::checked(alpn::listed(names))?;
+        // Who shows a certificate resumes only by the very same means of choosing it, so what is used is not made anew.
+        let [inner, used] = [&self.inner, &self.used].map(|config| {
+            let mut config = rustls::ClientConfig::clone(config);
+            config.alpn_protocols.clone_from(&names);
+            Arc::new(config)
+        });
+        Ok(ClientConfig { inner, used, ..self.clone() })
+    }
+
+    fn of(inner: Arc<rustls::ClientConfig>, signing: Signing, limits: Limits) -> ClientConfig {
+        ClientConfig { used: off_loop::client(&inner, signing), inner, signing, limits }
+    }
+
+    /// What a stream gives to rustls.
+    pub(crate) fn used(&self) -> &Arc<rustls::ClientConfig> {
+        &self.used
     }
 }
 
 impl From<Arc<rustls::ClientConfig>> for ClientConfig {
     fn from(inner: Arc<rustls::ClientConfig>) -> ClientConfig {
-        ClientConfig { inner, limits: Limits::default() }
+        ClientConfig::of(inner, Signing::default(), Limits::default())
     }
 }
 
@@ -125,6 +154,7 @@ pub struct ClientBuilder {
     alpn: Vec<Vec<u8>>,
     servers_remembered: usize,
     key_log: Option<KeyLog>,
+    signing: Signing,
     limits: Limits,
 }
 
@@ -149,6 +179,7 @@ impl Default for ClientBuilder {
             alpn: Vec::new(),
             servers_remembered: DEFAULT_SERVERS_REMEMBERED,
             key_log: None,
+            signing: Signing::default(),
             limits: Limits::default(),
         }
     }
@@ -231,6 +262,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Makes the signatures of its certificate's key there; [`Signing::ByKey`] unless set.
+    pub fn signing(mut self, signing: Signing) -> ClientBuilder {
+        self.signing = signing;
+        self
+    }
+
     /// Gives the peer so much time.
     pub fn limits(mut self, limits: Limits) -> ClientBuilder {
         self.limits = limits;
@@ -269,7 +306,7 @@ impl ClientBuilder {
         if let Some(log) = self.key_log {
             inner.key_log = log.into_rustls();
         }
-        Ok(ClientConfig { inner: Arc::new(inner), limits: self.limits })
+        Ok(ClientConfig::of(inner.into(), self.signing, self.limits))
     }
 }
 

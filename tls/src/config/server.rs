@@ -13,8 +13,10 @@ use super::identity::Identity;
 use super::key_log::KeyLog;
 use super::limits::Limits;
 use super::names::{Names, Slot};
+use super::off_loop;
 use super::provider::{provider, ticketer};
 use super::reload::{Reload, reload};
+use super::signing::Signing;
 use super::version::{Version, Versions};
 
 /// How many sessions a server keeps for clients that do not take tickets, unless told otherwise.
@@ -40,6 +42,9 @@ const DEFAULT_TICKETS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     inner: Arc<rustls::ServerConfig>,
+    /// The same as streams use it: with slow signatures off the loop.
+    used: Arc<rustls::ServerConfig>,
+    signing: Signing,
     limits: Limits,
     /// Where the certificates are, unless rustls was told by somebody else.
     names: Option<Arc<Names>>,
@@ -75,6 +80,16 @@ impl ServerConfig {
         ServerConfig { limits, ..self }
     }
 
+    /// Where signatures are made.
+    pub fn signing(&self) -> Signing {
+        self.signing
+    }
+
+    /// The same with signatures made elsewhere; for a configuration of rustls's own that was handed in.
+    pub fn with_signing(self, signing: Signing) -> ServerConfig {
+        ServerConfig { used: off_loop::server(&self.inner, signing), signing, ..self }
+    }
+
     /// The same with other application protocols (RFC 7301), the preferred first; what can be resumed is shared.
     ///
     /// # Errors
@@ -83,7 +98,16 @@ impl ServerConfig {
     pub fn with_alpn(&self, names: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<ServerConfig, ConfigError> {
         let mut inner = rustls::ServerConfig::clone(&self.inner);
         inner.alpn_protocols = alpn::checked(alpn::listed(names))?;
-        Ok(ServerConfig { inner: Arc::new(inner), ..self.clone() })
+        Ok(ServerConfig { names: self.names.clone(), ..ServerConfig::of(inner.into(), self.signing, self.limits) })
+    }
+
+    fn of(inner: Arc<rustls::ServerConfig>, signing: Signing, limits: Limits) -> ServerConfig {
+        ServerConfig { used: off_loop::server(&inner, signing), inner, signing, limits, names: None }
+    }
+
+    /// What a stream gives to rustls.
+    pub(crate) fn used(&self) -> &Arc<rustls::ServerConfig> {
+        &self.used
     }
 }
 
@@ -104,7 +128,7 @@ impl ServerConfig {
 
 impl From<Arc<rustls::ServerConfig>> for ServerConfig {
     fn from(inner: Arc<rustls::ServerConfig>) -> ServerConfig {
-        ServerConfig { inner, limits: Limits::default(), names: None }
+        ServerConfig::of(inner, Signing::default(), Limits::default())
     }
 }
 
@@ -139,6 +163,7 @@ pub struct ServerBuilder {
     sessions_kept: usize,
     tickets: usize,
     key_log: Option<KeyLog>,
+    signing: Signing,
     limits: Limits,
 }
 
@@ -153,6 +178,7 @@ impl Default for ServerBuilder {
             sessions_kept: DEFAULT_SESSIONS_KEPT,
             tickets: DEFAULT_TICKETS,
             key_log: None,
+            signing: Signing::default(),
             limits: Limits::default(),
         }
     }
@@ -233,6 +259,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Makes the signatures there; [`Signing::ByKey`] unless set.
+    pub fn signing(mut self, signing: Signing) -> ServerBuilder {
+        self.signing = signing;
+        self
+    }
+
     /// Gives the peer so much time.
     pub fn limits(mut self, limits: Limits) -> ServerBuilder {
         self.limits = limits;
@@ -272,7 +304,7 @@ impl ServerBuilder {
         if let Some(log) = self.key_log {
             inner.key_log = log.into_rustls();
         }
-        Ok(ServerConfig { inner: Arc::new(inner), limits: self.limits, names: Some(names) })
+        Ok(ServerConfig { names: Some(names), ..ServerConfig::of(inner.into(), self.signing, self.limits) })
     }
 }
 

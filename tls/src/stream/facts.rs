@@ -32,22 +32,22 @@ impl<S: Carrier> TlsStream<S> {
 
     /// The version agreed on; `None` before it is.
     pub fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.session.borrow().state().protocol_version()
+        self.session.borrow().state()?.protocol_version()
     }
 
     /// The cipher suite agreed on; `None` before it is.
     pub fn cipher_suite(&self) -> Option<SupportedCipherSuite> {
-        self.session.borrow().state().negotiated_cipher_suite()
+        self.session.borrow().state()?.negotiated_cipher_suite()
     }
 
     /// The application protocol agreed on (ALPN, RFC 7301); `None` if none is, or not yet.
     pub fn alpn_protocol(&self) -> Option<Vec<u8>> {
-        self.session.borrow().state().alpn_protocol().map(<[u8]>::to_vec)
+        self.session.borrow().state()?.alpn_protocol().map(<[u8]>::to_vec)
     }
 
     /// The peer's certificate, and behind it those of the authorities it has sent; `None` if it has shown none, or not yet.
     pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
-        self.session.borrow().state().peer_certificates().map(<[_]>::to_vec)
+        self.session.borrow().state()?.peer_certificates().map(<[_]>::to_vec)
     }
 
     /// On a server the name that the client asked for (SNI, RFC 6066, 3), in lower case; `None` if it named none, or not yet.
@@ -62,6 +62,6 @@ impl<S: Carrier> TlsStream<S> {
 
     /// How the handshake went; `None` before that is known.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
-        self.session.borrow().state().handshake_kind()
+        self.session.borrow().state()?.handshake_kind()
     }
 }

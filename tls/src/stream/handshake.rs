@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use grapeshot_core::{ClosedError, WaitLimit, now};
 
 use super::TlsStream;
+use super::advance::UnderWay;
 use crate::carrier::{Carrier, Patience};
 use crate::error::TlsError;
 
@@ -21,7 +22,9 @@ impl<S: Carrier> TlsStream<S> {
     ///
     /// # Cancellation
     ///
-    /// Unwinds. The next that uses the stream goes on with the handshake, within the same limit.
+    /// Unwinds. The next that uses the stream goes on with the handshake, within the same limit; unless it was cut off
+    /// while a signature was made off the loop (see [`Signing`](crate::Signing)): then the connection is lost, the peer
+    /// sees its end, and the next gets [`HandshakeAbandoned`](TlsError::HandshakeAbandoned).
     pub fn handshake(&self) -> io::Result<()> {
         self.handshake_first()?;
         if self.opening.get() { self.send_opening() } else { Ok(()) }
@@ -84,19 +87,29 @@ impl<S: Carrier> TlsStream<S> {
 
     fn take_steps(&self) -> io::Result<()> {
         let limit = self.handshake_limit();
-        self.session.borrow_mut().begin();
         loop {
-            let session = self.session.borrow();
-            if let Some(failure) = session.failure() {
-                return Err(failure.clone().into());
-            }
-            if session.is_established() {
+            // The first lets a client say its hello, and goes on with what has come if an earlier one was cut off.
+            self.take_step()?;
+            if self.is_established() {
                 return Ok(());
             }
-            drop(session);
             self.send(limit)?;
             self.fill_from_carrier(&mut [], Patience::Within(limit))?;
         }
+    }
+
+    /// Lets rustls take in what has come, and waits for a signature if it needs one that is made off the loop.
+    fn take_step(&self) -> io::Result<()> {
+        if let Some(step) = UnderWay::begin(self) {
+            step.run(self.handshake_deadline.get().filter(|_| self.may_sign_off_loop))?;
+        }
+        let mut session = self.session.borrow_mut();
+        session.name_client(|| self.carrier.peer());
+        let failure = session.failure().cloned();
+        drop(session);
+        let Some(failure) = failure else { return Ok(()) };
+        self.give_up();
+        Err(failure.into())
     }
 
     /// Says of a limit that passed whose it was, and lets nobody try again.

@@ -7,7 +7,9 @@
 //!
 //! # Invariants
 //!
-//! - Every whole record is taken in as soon as it is there: `raw` never holds one. So whoever writes finds rustls ready.
+//! - Once the handshake is done, every whole record is taken in as soon as it is there: `raw` never holds one. So whoever
+//!   writes finds rustls ready.
+//! - During the handshake rustls's connection is away while a step is taken (see `advance.rs`).
 //! - A connection that has failed stays failed, with the same error, and its alert is in `outgoing` once.
 //! - Buffers are held only while there are bytes in them.
 
@@ -18,8 +20,9 @@ use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{CommonState, Error};
 
+use super::advance::Advance;
 use super::outgoing::Outgoing;
-use super::step::{Connection, Order, Sink, Step};
+use super::step::{Connection, Driven, Order, Sink};
 use crate::error::{Peer, TlsError};
 use crate::proto::{Hello, Protocol, look};
 
@@ -29,7 +32,8 @@ const MAX_RAW: usize = 128 << 10;
 
 /// One TLS connection without its stream.
 pub(crate) struct Session {
-    connection: Connection,
+    /// Away during a step of the handshake, and after one that was cut off.
+    connection: Option<Connection>,
     peer: Peer,
     /// A client hello is looked at as a whole before rustls gets it; so many bytes have to be there.
     hello: Option<usize>,
@@ -49,23 +53,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn client(config: Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Session, Error> {
+    pub(super) fn client(config: Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Session, Error> {
         let connection = UnbufferedClientConnection::new(config, name.clone())?;
         Ok(Session::new(Connection::Client(Box::new(connection)), Peer::Server(name), None))
     }
 
-    pub(crate) fn server(mut config: Arc<rustls::ServerConfig>) -> Result<Session, Error> {
-        // Data of a resumed client's first flight can be replayed by anyone (RFC 8446, 8): there is no reading them here.
-        if config.max_early_data_size > 0 {
-            Arc::make_mut(&mut config).max_early_data_size = 0;
-        }
+    pub(super) fn server(config: Arc<rustls::ServerConfig>) -> Result<Session, Error> {
         let connection = UnbufferedServerConnection::new(config)?;
         Ok(Session::new(Connection::Server(Box::new(connection)), Peer::Client(None), Some(1)))
     }
 
     fn new(connection: Connection, peer: Peer, hello: Option<usize>) -> Session {
         Session {
-            connection,
+            connection: Some(connection),
             peer,
             hello,
             server_name: None,
@@ -80,9 +80,9 @@ impl Session {
         }
     }
 
-    /// What rustls knows of the connection.
-    pub(crate) fn state(&self) -> &CommonState {
-        self.connection.state()
+    /// What rustls knows of the connection; `None` during a step of the handshake, and after one that was cut off.
+    pub(crate) fn state(&self) -> Option<&CommonState> {
+        self.connection.as_ref().map(Connection::state)
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -100,14 +100,12 @@ impl Session {
     }
 
     pub(crate) fn server_name(&self) -> Option<&str> {
-        match &self.connection {
-            Connection::Server(_) => self.server_name.as_deref(),
-            Connection::Client(_) => None,
-        }
+        // A client has no hello to look into.
+        self.server_name.as_deref()
     }
 
     pub(crate) fn is_established(&self) -> bool {
-        !self.state().is_handshaking()
+        self.state().is_some_and(|state| !state.is_handshaking())
     }
 
     pub(crate) fn failure(&self) -> Option<&TlsError> {
@@ -144,51 +142,60 @@ impl Session {
         count
     }
 
-    /// Lets a client say its hello.
-    pub(super) fn begin(&mut self) {
-        self.take_in(&mut [], &mut []);
+    /// Keeps what has come during the handshake, which begins with what [`raw`](Self::raw) held.
+    pub(super) fn keep_for_handshake(&mut self, bytes: &[u8]) {
+        self.raw = bytes.to_vec();
+    }
+
+    /// Takes out what a step of the handshake works on, unless more bytes have to come first.
+    pub(super) fn take_out(&mut self) -> Option<Advance> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.raw);
+        if !self.has_hello(&bytes) {
+            self.keep(&bytes);
+            return None;
+        }
+        Some(Advance::new(self.connection.take()?, bytes))
+    }
+
+    /// Puts back what a step of the handshake has left. A failure is found in [`failure`](Self::failure).
+    pub(super) fn put_back(&mut self, advance: Advance) {
+        let Advance { connection, mut bytes, plain, mut outgoing, driven } = advance;
+        self.connection = Some(connection);
+        self.plain.extend_from_slice(&plain);
+        if self.outgoing.is_empty() {
+            std::mem::swap(&mut self.outgoing, &mut outgoing);
+        } else {
+            self.outgoing.extend(outgoing.bytes());
+        }
+        self.settle(driven, &mut bytes);
     }
 
     /// Takes in `bytes`, which begin with what [`raw`](Self::raw) held; puts decrypted bytes into `buf` as long as
     /// there is room, and says how many. A failure is found in [`failure`](Self::failure).
+    ///
+    /// For when the handshake is done.
     pub(super) fn take_in(&mut self, bytes: &mut [u8], buf: &mut [u8]) -> usize {
         if self.failure.is_some() || self.peer_closed {
             return 0;
         }
-        if !self.has_hello(bytes) {
-            self.keep(bytes);
-            return 0;
-        }
-        let mut plain = std::mem::take(&mut self.plain);
-        let mut sink = Sink { buf, filled: 0, spill: &mut plain };
-        let (used, done) = self.drive(bytes, &mut sink, None);
+        let Some(connection) = &mut self.connection else { return 0 };
+        let mut sink = Sink { buf, filled: 0, spill: &mut self.plain };
+        let driven = connection.drive(bytes, &mut self.outgoing, &mut sink, None);
         let filled = sink.filled;
-        self.plain = plain;
-        self.untouched &= used == 0;
-        match done {
-            Err(error) => self.fail_by(error, &mut bytes[used..]),
-            Ok(()) => self.keep(&bytes[used..]),
-        }
+        self.settle(driven, bytes);
         filled
     }
 
-    /// Runs rustls until it needs more bytes, carrying out the order on the way; says how many bytes it is done with.
-    fn drive(
-        &mut self,
-        bytes: &mut [u8],
-        sink: &mut Sink<'_>,
-        mut order: Option<Order<'_>>,
-    ) -> (usize, Result<(), Error>) {
-        let mut used = 0;
-        loop {
-            let (discard, step) = self.connection.step(&mut bytes[used..], &mut self.outgoing, sink, &mut order);
-            used += discard;
-            match step {
-                Step::Again => {}
-                Step::PeerClosed => self.peer_closed = true,
-                Step::Quiet => return (used, Ok(())),
-                Step::Failed(error) => return (used, Err(error)),
-            }
+    /// Keeps what rustls has left of `bytes`, or fails as it did.
+    fn settle(&mut self, driven: Driven, bytes: &mut [u8]) {
+        self.untouched &= driven.used == 0;
+        self.peer_closed |= driven.peer_closed;
+        match driven.done {
+            Err(error) => self.fail_by(error, &mut bytes[driven.used..]),
+            Ok(()) => self.keep(&bytes[driven.used..]),
         }
     }
 
@@ -231,10 +238,8 @@ impl Session {
             }
             error => TlsError::of_rustls(self.peer.clone(), error),
         };
-        let mut nowhere = Sink { buf: &mut [], filled: 0, spill: &mut Vec::new() };
-        // Only as long as there is something to send: rustls would look at the same bytes again.
-        while self.state().wants_write() {
-            let _ = self.connection.step(bytes, &mut self.outgoing, &mut nowhere, &mut None);
+        if let Some(connection) = &mut self.connection {
+            connection.say_alert(bytes, &mut self.outgoing);
         }
         self.fail(failure);
     }
@@ -291,13 +296,13 @@ impl Session {
         if !self.is_established() {
             return Err(Error::HandshakeNotComplete);
         }
-        let mut raw = std::mem::take(&mut self.raw);
+        let Some(connection) = &mut self.connection else { return Err(Error::HandshakeNotComplete) };
         let mut nowhere = Sink { buf: &mut [], filled: 0, spill: &mut Vec::new() };
         // Nothing is decrypted here, as no whole record waits.
-        let (used, done) = self.drive(&mut raw, &mut nowhere, Some(order));
-        raw.drain(..used);
-        self.raw = raw;
-        done
+        let driven = connection.drive(&mut self.raw, &mut self.outgoing, &mut nowhere, Some(order));
+        self.peer_closed |= driven.peer_closed;
+        self.raw.drain(..driven.used);
+        driven.done
     }
 
     fn broken_by(&mut self, error: Error) -> TlsError {

@@ -1,4 +1,4 @@
-//! One step of rustls: what it asks for is done, and what a writer wants when it is ready for that.
+//! Running rustls: what it asks for is done, and what a writer wants when it is ready for that.
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
@@ -33,8 +33,17 @@ pub(super) enum Order<'a> {
     RefreshKeys,
 }
 
+/// What became of a run of rustls.
+pub(super) struct Driven {
+    /// So many bytes it is done with.
+    pub(super) used: usize,
+    /// The peer has said that it sends no more.
+    pub(super) peer_closed: bool,
+    pub(super) done: Result<(), Error>,
+}
+
 /// What became of one step of rustls.
-pub(super) enum Step {
+enum Step {
     Again,
     Quiet,
     PeerClosed,
@@ -59,8 +68,43 @@ impl Sink<'_> {
 }
 
 impl Connection {
+    /// Runs rustls until it needs more bytes, carrying out the order on the way.
+    ///
+    /// During the handshake it may suspend, for a signature.
+    pub(super) fn drive(
+        &mut self,
+        bytes: &mut [u8],
+        outgoing: &mut Outgoing,
+        sink: &mut Sink<'_>,
+        mut order: Option<Order<'_>>,
+    ) -> Driven {
+        let mut driven = Driven { used: 0, peer_closed: false, done: Ok(()) };
+        loop {
+            let (discard, step) = self.step(&mut bytes[driven.used..], outgoing, sink, &mut order);
+            driven.used += discard;
+            match step {
+                Step::Again => {}
+                Step::PeerClosed => driven.peer_closed = true,
+                Step::Quiet => return driven,
+                Step::Failed(error) => {
+                    driven.done = Err(error);
+                    return driven;
+                }
+            }
+        }
+    }
+
+    /// Says the alert that rustls wants to be sent after it has failed in `bytes`.
+    pub(super) fn say_alert(&mut self, bytes: &mut [u8], outgoing: &mut Outgoing) {
+        let mut nowhere = Sink { buf: &mut [], filled: 0, spill: &mut Vec::new() };
+        // Only as long as there is something to send: rustls would look at the same bytes again.
+        while self.state().wants_write() {
+            let _ = self.step(bytes, outgoing, &mut nowhere, &mut None);
+        }
+    }
+
     /// Runs rustls once, and says how many bytes it is done with.
-    pub(super) fn step(
+    fn step(
         &mut self,
         bytes: &mut [u8],
         outgoing: &mut Outgoing,

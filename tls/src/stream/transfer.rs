@@ -115,8 +115,16 @@ impl<S: Carrier> TlsStream<S> {
         let read = reader.read(&mut buffer[before..before + room])?;
         let mut session = self.session.borrow_mut();
         buffer[..before].copy_from_slice(session.raw());
-        let filled = if read > 0 { session.take_in(&mut buffer[..before + read], buf) } else { 0 };
-        Ok((read, filled))
+        if read == 0 {
+            return Ok((0, 0));
+        }
+        let bytes = &mut buffer[..before + read];
+        if session.is_established() {
+            return Ok((read, session.take_in(bytes, buf)));
+        }
+        // What the handshake does with them may wait, and here is no place for that.
+        session.keep_for_handshake(bytes);
+        Ok((read, 0))
     }
 
     pub(super) fn write_limited(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<usize> {
