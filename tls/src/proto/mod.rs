@@ -3,5 +3,5 @@
 mod first_bytes;
 mod client_hello;
 
-pub use self::first_bytes::Protocol;
 pub(crate) use self::client_hello::{Hello, look};
+pub use self::first_bytes::Protocol;
