@@ -163,18 +163,20 @@ impl Arguments {
         Ok(parsed)
     }
 
-    /// What is no option is a server, a name, or, behind a name, a type.
+    /// What is no option is a server, a type or a name. The first word that could be a type is one, as for the real dig.
     fn word(&mut self, word: &str) -> Result<(), String> {
         if let Some(server) = word.strip_prefix('@') {
             self.server = Some(server.to_owned());
         } else if word.starts_with(['+', '-']) {
             return Err(format!("{word} is no option"));
+        } else if let Some(record_type) = parse_type(word).filter(|_| self.record_type.is_none()) {
+            self.record_type = Some(record_type);
         } else if self.name.is_none() {
             let mut name = parse_name(word).map_err(|error| format!("{word:?}: {error}"))?;
             name.set_fqdn(true);
             self.name = Some(name);
         } else {
-            self.record_type = Some(parse_type(word).ok_or_else(|| format!("{word:?} is no type"))?);
+            return Err(format!("{word:?} is no type"));
         }
         Ok(())
     }

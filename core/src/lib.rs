@@ -97,7 +97,7 @@ pub use self::park::{Reason, UnparkError, Unparked, Unparker, Withdrawal, park};
 pub use self::rate_limit::{RateLimitError, RateLimiter};
 pub use self::record::State;
 pub use self::runtime::{Exit, Runtime, run};
-pub use self::scheduler::{NotInRuntime, in_coroutine, now, random_u64, set_exit};
+pub use self::scheduler::{NotInRuntime, in_coroutine, now, random_u64, read_clock, set_exit};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::slots::Direction;
 pub use self::source::{ClosedError, OperationTimedOut, RefusedError, SimultaneousError, Source, WaitLimit};

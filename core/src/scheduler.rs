@@ -372,6 +372,26 @@ pub fn now() -> Instant {
     with(|scheduler| scheduler.instant.get()).unwrap_or_else(Instant::now)
 }
 
+/// The runtime's time, read anew, to measure what may take less than a pass of the loop. Virtual under a test's clock.
+///
+/// Costs a reading of the system's clock, some 25 ns; [`now`] costs next to nothing.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use grapeshot_core::{read_clock, sleep, test};
+///
+/// test::run(|| {
+///     let began = read_clock();
+///     sleep(Duration::from_secs(1));
+///     assert_eq!(read_clock() - began, Duration::from_secs(1));
+/// });
+/// ```
+pub fn read_clock() -> Instant {
+    with(|scheduler| scheduler.clock.to_instant(scheduler.clock.nanos())).unwrap_or_else(Instant::now)
+}
+
 /// Whether a coroutine runs on this thread now.
 pub fn in_coroutine() -> bool {
     with(|scheduler| scheduler.current.borrow().is_some()).unwrap_or(false)

@@ -20,7 +20,7 @@
 
 use std::time::{Duration, Instant};
 
-use grapeshot_core::now;
+use grapeshot_core::{now, read_clock};
 
 use crate::config::{Config, NameServer};
 use crate::error::{Asked, LookupError, LookupErrorKind, Said};
@@ -68,14 +68,14 @@ impl Exchange<'_> {
             for server in left {
                 let until = self.deadline.min(now() + self.config.timeout);
                 let turn = Turn { exchange: self, server, name, record_type, attempt, until };
-                let began = now();
+                let began = read_clock();
                 let (transport, said) = match turn.take() {
                     Ok(answered) => return Ok(answered),
                     Err(failed) => failed,
                 };
                 let may_change = said.may_change();
                 let gives_up = matches!(said, Said::Nothing(ExchangeError::Unwinding | ExchangeError::Busy { .. }));
-                asked.push(Asked { server: server.clone(), transport, said, took: now() - began });
+                asked.push(Asked { server: server.clone(), transport, said, took: read_clock() - began });
                 if gives_up || now() >= self.deadline {
                     return Err(LookupError::of_servers(name, record_type, asked, self.limit));
                 }
@@ -154,13 +154,13 @@ impl Turn<'_> {
             attempt: self.attempt,
         });
         counters.change(|stats| stats.queries += 1);
-        let began = now();
+        let began = read_clock();
         let mut notes = Notes::default();
         let result = transport.exchange_noting(self.server, query, self.until, &mut notes);
         match &result {
             Ok(reply) => {
                 servers.note_reply(self.server);
-                tracer.note(|| replied(self.server, transport.name(), reply, now() - began, notes.ignored));
+                tracer.note(|| replied(self.server, transport.name(), reply, read_clock() - began, notes.ignored));
             }
             Err(error) => {
                 counters.change(|stats| match error {
@@ -175,7 +175,7 @@ impl Turn<'_> {
                     server: self.server.clone(),
                     transport: transport.name(),
                     error: error.to_string(),
-                    took: now() - began,
+                    took: read_clock() - began,
                 });
             }
         }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::now;
+use grapeshot_core::read_clock;
 
 use crate::config::NameServer;
 use crate::proto::{ExtendedError, Name, RecordType, ResponseCode, rcode_name, type_name};
@@ -125,7 +125,7 @@ pub enum TraceEvent {
 
 impl Trace {
     fn new() -> Trace {
-        Trace { started: now(), steps: Vec::new(), left_off: 0 }
+        Trace { started: read_clock(), steps: Vec::new(), left_off: 0 }
     }
 
     /// The steps, in their order.
@@ -215,7 +215,7 @@ impl<'a> Tracer<'a> {
             let event = event();
             let mut trace = trace.borrow_mut();
             if trace.steps.len() < MAX_STEPS {
-                let after = now().saturating_duration_since(trace.started);
+                let after = read_clock().saturating_duration_since(trace.started);
                 trace.steps.push(TraceStep { after, event });
             } else {
                 trace.left_off += 1;

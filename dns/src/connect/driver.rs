@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use grapeshot_core::{Builder, Scope, in_coroutine, now, scope};
+use grapeshot_core::{Builder, Scope, in_coroutine, now, read_clock, scope};
 use grapeshot_net::TcpStream;
 
 use super::ConnectOptions;
@@ -48,10 +48,10 @@ impl Target<'_> {
             if left.is_zero() {
                 return Err(self.failed(ConnectErrorKind::TimedOut { limit: self.options.timeout }, attempts));
             }
-            let attempted = now();
+            let attempted = read_clock();
             match TcpStream::connect_timeout(address, left.min(self.options.attempt_timeout)) {
                 Ok(stream) => return Ok(stream),
-                Err(error) => attempts.push(FailedAttempt { address: *address, error, took: now() - attempted }),
+                Err(error) => attempts.push(FailedAttempt { address: *address, error, took: read_clock() - attempted }),
             }
         }
         let kind = if attempts.is_empty() { ConnectErrorKind::NoAddress } else { ConnectErrorKind::AllFailed };
@@ -180,7 +180,7 @@ impl<'a> Course<'a> {
     fn note_failure(&mut self, address: SocketAddr, error: io::Error) {
         if let Some(place) = self.running.iter().position(|(running, _)| *running == address) {
             let (_, began) = self.running.swap_remove(place);
-            self.failed.push(FailedAttempt { address, error, took: now() - began });
+            self.failed.push(FailedAttempt { address, error, took: read_clock() - began });
         }
     }
 
