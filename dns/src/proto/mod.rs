@@ -61,34 +61,33 @@ mod least_recent;
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 
+pub use self::address_order::{SourceAddress, sort_addresses};
+pub use self::cache::{
+    Cache, CacheCounts, CacheLimits, CachedAbsence, CachedRecords, Found, MAX_CACHED_ALIASES, MAX_FAILURE_TTL,
+    MIN_FAILURE_TTL,
+};
+pub use self::cache_key::Key;
 pub use self::cookie::{CLIENT_COOKIE_LENGTH, Cookie, CookieState, CookieVerdict};
 pub use self::edns::{Edns, ExtendedError, MAX_EXTENDED_ERROR_TEXT, MAX_EXTENDED_ERRORS};
+pub use self::host_address::{Family, HostAddress};
+pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
+pub use self::interfaces::{LocalAddresses, MAX_LOCAL_ADDRESSES};
 pub use self::malformed::{Fault, MalformedReply, Section};
 pub use self::master::{
     Presentation, Style, TextStyle, parse_type, present_data, present_name, present_record, type_name,
 };
 pub use self::name::{MAX_NAME_TEXT, NameError, is_within, parse_name, reverse_address, reverse_name};
+pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
 pub use self::outcome::{Alias, Answer, MAX_ALIASES, Negative, Outcome, Referral};
+pub use self::policy_table::{MAX_POLICIES, PolicyTable};
 pub use self::query::{Query, QueryOptions};
+pub use self::race::{MIN_ATTEMPT_DELAY, Race, RaceOptions, RaceStep};
 pub use self::rcode::rcode_name;
 pub use self::records::{Caa, Cname, Mx, Ns, Ptr, RecordData, Soa, Srv, Txt, records_of};
 pub use self::reply::{MAX_POINTERS, Reply};
+pub use self::request::{BadRequest, Request, Response};
+pub use self::resolv_conf::{MAX_ATTEMPTS, MAX_NDOTS, MAX_SEARCH, MAX_SERVERS, MAX_TIMEOUT, ResolvConf, ServerLine};
+pub use self::search::{Search, SearchStep};
 pub use self::service_binding::{Https, ServiceBinding, ServiceBindings, service_bindings};
 pub use self::service_order::{MAX_SERVICE_TARGETS, service_order};
-pub use self::address_order::{SourceAddress, sort_addresses};
-pub use self::host_address::{Family, HostAddress};
-pub use self::hosts::{Hosts, HostsEntry, MAX_NAMES};
-pub use self::interfaces::{LocalAddresses, MAX_LOCAL_ADDRESSES};
-pub use self::nsswitch::{HostsOrder, MAX_SOURCES, NameSource, SourceStatus, Step};
-pub use self::policy_table::{MAX_POLICIES, PolicyTable};
-pub use self::race::{MIN_ATTEMPT_DELAY, Race, RaceOptions, RaceStep};
-pub use self::resolv_conf::{
-    MAX_ATTEMPTS, MAX_NDOTS, MAX_SEARCH, MAX_SERVERS, MAX_TIMEOUT, ResolvConf, ServerLine,
-};
-pub use self::search::{Search, SearchStep};
 pub use self::special::{LOOPBACK, Special};
-pub use self::request::{BadRequest, Request, Response};
-pub use self::cache::{
-    Cache, CacheCounts, CacheLimits, CachedAbsence, CachedRecords, Found, MAX_CACHED_ALIASES, MAX_FAILURE_TTL, MIN_FAILURE_TTL,
-};
-pub use self::cache_key::Key;
