@@ -15,6 +15,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -61,11 +62,13 @@ impl<T: Clone> Flights<T> {
     ///
     /// Suspends if somebody does, and otherwise as `fly` does. A cancelled caller unwinds.
     pub(crate) fn join(&self, key: &[u8], deadline: Instant, fly: impl FnOnce() -> T) -> Joined<T> {
-        let under_way = self.flights.borrow().get(key).cloned();
-        let Some(flight) = under_way else {
-            let flight = Rc::new(Flight::new());
-            self.flights.borrow_mut().insert(key.into(), flight.clone());
-            return Joined::Led(self.lead(key, &flight, fly));
+        let under_way = match self.flights.borrow_mut().entry(key.into()) {
+            Entry::Occupied(under_way) => Ok(under_way.get().clone()),
+            Entry::Vacant(place) => Err(place.insert(Rc::new(Flight::new())).clone()),
+        };
+        let flight = match under_way {
+            Ok(flight) => flight,
+            Err(flight) => return Joined::Led(self.lead(key, &flight, fly)),
         };
         match flight.wait_until(deadline) {
             Ok(News::Landed(result)) => Joined::Followed(result),

@@ -63,9 +63,12 @@ impl<'a> Call<'a> {
     /// Looks up an absolute name.
     pub(crate) fn ask(&self, name: &Name, record_type: RecordType) -> Result<Lookup, LookupError> {
         let key = Key::new(name, record_type);
-        if let Some(known) = self.cached(&key, || name.clone()) {
-            return known;
-        }
+        let known = self.cached(&key, || name.clone());
+        known.unwrap_or_else(|| self.ask_others(&key, name, record_type))
+    }
+
+    /// Looks up an absolute name that the cache has nothing of.
+    pub(crate) fn ask_others(&self, key: &Key, name: &Name, record_type: RecordType) -> Result<Lookup, LookupError> {
         if let Some(special) = Special::of(name) {
             self.resolver.counters.change(|stats| stats.special += 1);
             self.tracer.note(|| TraceEvent::Special(name.clone(), record_type));
@@ -73,8 +76,7 @@ impl<'a> Call<'a> {
         }
         self.tracer.note(|| TraceEvent::CacheMiss(name.clone(), record_type));
         // Outside coroutines nobody else can be under way while this thread waits.
-        let result =
-            if in_coroutine() { self.join(&key, name, record_type) } else { self.fly(&key, name, record_type) };
+        let result = if in_coroutine() { self.join(key, name, record_type) } else { self.fly(key, name, record_type) };
         if result.as_ref().is_err_and(|error| !error.is_absence()) {
             self.resolver.counters.change(|stats| stats.failures += 1);
         }
@@ -92,7 +94,7 @@ impl<'a> Call<'a> {
     }
 
     /// What the cache says; `None` if it says nothing.
-    fn cached(&self, key: &Key, name: impl Fn() -> Name) -> Option<Result<Lookup, LookupError>> {
+    pub(crate) fn cached(&self, key: &Key, name: impl Fn() -> Name) -> Option<Result<Lookup, LookupError>> {
         self.resolver.counters.count_lookup();
         let found = self.resolver.cache.borrow_mut().find(key, now())?;
         Some(self.settle(found, key, name))
@@ -218,13 +220,13 @@ impl<'a> Call<'a> {
             }
             Outcome::NoSuchName(Negative { aliases, name, soa, ttl }) => {
                 keep_aliases(&aliases);
-                let soa = soa.map(Record::into_record_of_rdata);
+                let soa = soa.map(|soa| soa.into_record_of_rdata());
                 cache.insert_no_such_name(&Key::new(&name, record_type), soa.clone().map(Rc::new), ttl, now);
                 Kept::Nothing(LookupErrorKind::NoSuchName, soa)
             }
             Outcome::NoData(Negative { aliases, name, soa, ttl }) => {
                 keep_aliases(&aliases);
-                let soa = soa.map(Record::into_record_of_rdata);
+                let soa = soa.map(|soa| soa.into_record_of_rdata());
                 cache.insert_no_data(&Key::new(&name, record_type), soa.clone().map(Rc::new), ttl, now);
                 Kept::Nothing(LookupErrorKind::NoData, soa)
             }

@@ -284,8 +284,7 @@ impl Resolver {
         record_type: RecordType,
         tracer: Tracer<'_>,
     ) -> Result<Reply, LookupError> {
-        let mut name = self.parse(name, record_type)?;
-        name.set_fqdn(true);
+        let name = absolute(self.parse(name, record_type)?);
         self.inner.counters.count_lookup();
         let answered = self.call(tracer).exchange().ask(&name, record_type);
         answered.map(|Answered { reply, .. }| reply)
@@ -351,9 +350,17 @@ impl Resolver {
         if let Some(text) = name.as_text()
             && is_asked_for_as_it_is(text, config)
             && let Some(key) = Key::of_text(text, record_type)
-            && let Some(found) = call.cached_records(&key, || parse_name(text).unwrap_or_default())
         {
-            return Ok(found);
+            let as_name = || parse_name(text).map(absolute).unwrap_or_default();
+            if config.search.is_empty() || text.ends_with('.') {
+                if let Some(known) = call.cached(&key, as_name) {
+                    return known;
+                }
+                return call.ask_others(&key, &absolute(self.parse(name, record_type)?), record_type);
+            }
+            if let Some(found) = call.cached_records(&key, as_name) {
+                return Ok(found);
+            }
         }
         let typed = self.parse(name, record_type)?;
         search(&call, &typed, |name| call.ask(name, record_type)).map_err(|error| {
@@ -399,6 +406,9 @@ pub(crate) fn search<T>(
     ask: impl Fn(&Name) -> Result<T, LookupError>,
 ) -> Result<T, Option<LookupError>> {
     let config = &call.system.config;
+    if config.search.is_empty() || typed.is_fqdn() {
+        return ask(&absolute(typed.clone())).map_err(Some);
+    }
     let mut search = Search::new(typed, config.ndots, &config.search);
     let mut errors: Vec<(SearchStep, LookupError)> = Vec::new();
     while let Some(name) = search.candidate() {
@@ -416,6 +426,12 @@ pub(crate) fn search<T>(
     let verdict = search.verdict();
     let decisive = errors.iter().position(|(step, _)| *step == verdict);
     Err(decisive.map(|index| errors.swap_remove(index).1))
+}
+
+/// The same name, as if a dot ended it.
+fn absolute(mut name: Name) -> Name {
+    name.set_fqdn(true);
+    name
 }
 
 fn step_of(error: &LookupError) -> SearchStep {

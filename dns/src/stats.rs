@@ -1,6 +1,6 @@
 //! What a resolver has done since it was made.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::proto::CacheCounts;
 use crate::transport::TransportStats;
@@ -61,7 +61,7 @@ pub struct ResolverStats {
 pub(crate) struct Counters {
     /// By itself, since an answer from the cache changes nothing else.
     lookups: Cell<u64>,
-    others: Cell<ResolverStats>,
+    others: RefCell<ResolverStats>,
 }
 
 impl Counters {
@@ -71,12 +71,10 @@ impl Counters {
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut ResolverStats)) {
-        let mut stats = self.others.get();
-        change(&mut stats);
-        self.others.set(stats);
+        change(&mut self.others.borrow_mut());
     }
 
     pub(crate) fn stats(&self) -> ResolverStats {
-        ResolverStats { lookups: self.lookups.get(), ..self.others.get() }
+        ResolverStats { lookups: self.lookups.get(), ..*self.others.borrow() }
     }
 }

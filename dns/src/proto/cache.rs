@@ -315,7 +315,7 @@ impl<F: Clone> Cache<F> {
     /// They live as long as the least of their TTLs says, within the limits; a TTL of zero is for this once, and a TTL
     /// above 2³¹ − 1 counts as zero (RFC 2181, section 8).
     pub fn insert_records(&mut self, records: Rc<[Record]>, validated: bool, now: Instant) {
-        let Some(first) = records.first() else { return };
+        let Some(first) = records.first().filter(|_| self.limits.entries > 0) else { return };
         let key = Key::new(&first.name, first.record_type());
         let least = records.iter().map(|record| honest_ttl(record.ttl)).min().unwrap_or(0);
         let ttl =

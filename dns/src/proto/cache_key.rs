@@ -7,14 +7,10 @@
 
 use hickory_proto::rr::{Name, RecordType};
 
+use super::name::{MAX_LABEL, MAX_NAME, plain_labels};
+
 /// What stands before the name: the kind, and the type.
 const HEAD: usize = 3;
-
-/// The longest name on the wire (RFC 1035, section 2.3.4).
-const MAX_NAME: usize = 255;
-
-/// The longest label (RFC 1035, section 2.3.4).
-const MAX_LABEL: usize = 63;
 
 /// What is kept under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,24 +54,26 @@ impl Key {
     ///
     /// `None` for every other name; those have to be read by the rules first.
     pub fn of_text(name: &str, record_type: RecordType) -> Option<Key> {
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let labels = name.strip_suffix('.').unwrap_or(name).as_bytes();
         // The first label has one byte for its length, as have those behind dots, and the root has one.
-        if name.len() + 2 > MAX_NAME {
+        if labels.len() + 2 > MAX_NAME {
             return None;
         }
         let mut key = Key::empty(record_type);
-        for label in name.as_bytes().split(|&byte| byte == b'.') {
-            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let end = HEAD + 1 + labels.len();
+        let place = &mut key.bytes[HEAD + 1..end];
+        place.copy_from_slice(labels);
+        place.make_ascii_lowercase();
+        let mut at = HEAD;
+        for label in plain_labels(labels)? {
             // What begins with xn-- is for the rules of IDN to look at.
-            if label.is_empty()
-                || label.len() > MAX_LABEL
-                || !label.iter().all(is_plain)
-                || label.get(2..4) == Some(b"--")
-            {
+            if label.is_empty() || label.len() > MAX_LABEL || label.get(2..4) == Some(b"--") {
                 return None;
             }
-            key.push(label);
+            key.bytes[at] = label.len() as u8;
+            at += 1 + label.len();
         }
+        key.len = end as u16;
         Some(key)
     }
 

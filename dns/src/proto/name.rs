@@ -4,6 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{error, fmt};
 
 use hickory_proto::rr::{Label, Name};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+
+/// The longest name on the wire (RFC 1035 §2.3.4).
+pub(super) const MAX_NAME: usize = 255;
+
+/// The longest label (RFC 1035 §2.3.4).
+pub(super) const MAX_LABEL: usize = 63;
 
 /// The longest text that is taken for a name, in bytes: a name of 255 bytes is shorter, be every byte of it an escape.
 pub const MAX_NAME_TEXT: usize = 4096;
@@ -30,6 +37,10 @@ pub const MAX_NAME_TEXT: usize = 4096;
 /// # Ok::<(), NameError>(())
 /// ```
 pub fn parse_name(text: &str) -> Result<Name, NameError> {
+    read_plain(text).map_or_else(|| read_by_rules(text), Ok)
+}
+
+fn read_by_rules(text: &str) -> Result<Name, NameError> {
     if text.len() > MAX_NAME_TEXT {
         return Err(NameError::TooLong);
     }
@@ -48,6 +59,38 @@ pub fn parse_name(text: &str) -> Result<Name, NameError> {
             return Ok(name);
         }
     }
+}
+
+/// Reads a name whose [labels are plain](plain_labels), which takes a fifth of the time that the rules do.
+///
+/// The labels are put as they are on the wire. `None` for every other name: what is wrong with it, the rules say.
+fn read_plain(text: &str) -> Option<Name> {
+    let labels = text.strip_suffix('.').unwrap_or(text).as_bytes();
+    let mut wire = [0; MAX_NAME];
+    // The first label has one byte for its length, as have those behind dots, and the root has one.
+    let wire = wire.get_mut(..labels.len() + 2)?;
+    wire[1..=labels.len()].copy_from_slice(labels);
+    let mut at = 0;
+    for label in plain_labels(labels)? {
+        if label.is_empty() || label.len() > MAX_LABEL {
+            return None;
+        }
+        wire[at] = label.len() as u8;
+        at += 1 + label.len();
+    }
+    let mut name = Name::read(&mut BinDecoder::new(wire)).ok()?;
+    name.set_fqdn(labels.len() < text.len());
+    Some(name)
+}
+
+/// The labels of a name that is written as most are: of letters, digits, hyphens and underscores. `None` for every other.
+///
+/// How long they are has not been looked at.
+pub(super) fn plain_labels(name: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'.');
+    // Without a way out in the middle, many bytes are looked at in one step.
+    let are_plain = name.iter().fold(true, |are_plain, byte| are_plain & is_plain(byte));
+    are_plain.then(|| name.split(|&byte| byte == b'.'))
 }
 
 /// A label as it is typed, its escapes undone.
@@ -212,11 +255,38 @@ fn decimal(label: &[u8]) -> Option<u8> {
 /// [`Name`]'s own comparison also finds out which comes first, and so takes several times as long.
 pub(super) fn is_same(name: &Name, other: &Name) -> bool {
     let (labels, others) = (name.iter(), other.iter());
-    labels.len() == others.len() && labels.zip(others).all(|(label, other)| label.eq_ignore_ascii_case(other))
+    // Most are spelt alike, which is seen sooner.
+    let is_same = |(label, other): (&[u8], &[u8])| label == other || label.eq_ignore_ascii_case(other);
+    labels.len() == others.len() && labels.zip(others).all(is_same)
 }
 
 /// Whether `name` is `zone` or lies below it, without regard to case (RFC 1034 §3.1, RFC 4343 §3).
 pub fn is_within(name: &Name, zone: &Name) -> bool {
     let (labels, above) = (name.iter(), zone.iter());
     labels.len() >= above.len() && labels.rev().zip(above.rev()).all(|(label, other)| label.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_plain_name_is_read_as_the_rules_read_it(text in "[a-zA-Z0-9_.-]{0,40}|([a-z]{1,66}[.]){0,6}|([a-z]{40,60}[.]){4}[a-z]{0,40}") {
+            if let Some(name) = read_plain(&text) {
+                let by_rules = read_by_rules(&text).unwrap();
+                proptest::prop_assert!(name.eq_case(&by_rules) && name.is_fqdn() == by_rules.is_fqdn(), "{text}");
+            } else {
+                proptest::prop_assert!(read_by_rules(&text).is_err() || text == ".", "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_plain_names_are_read_without_the_rules() {
+        assert!(["www.example.com", "WWW.example.", "_sip._udp.x", "a"].iter().all(|text| read_plain(text).is_some()));
+        for text in ["", ".", ".a", "a..b", "a\\.b", "b\u{fc}cher.example", "a b", "a\u{3002}b"] {
+            assert_eq!(read_plain(text), None, "{text}");
+        }
+    }
 }

@@ -72,8 +72,8 @@ pub struct Negative {
     pub aliases: Vec<Record>,
     /// The name that this is about (RFC 6604 §3: the last of the aliases).
     pub name: Name,
-    /// The SOA record of the zone that the name would be in.
-    pub soa: Option<Record<SOA>>,
+    /// The SOA record of the zone that the name would be in. Boxed, as it alone is larger than any other outcome.
+    pub soa: Option<Box<Record<SOA>>>,
     /// For how many seconds this holds (RFC 2308 §5: the lesser of the SOA record's TTL and its MINIMUM field), and no
     /// longer than the aliases do. None without SOA record: then it is not to be remembered.
     pub ttl: Option<u32>,
@@ -132,7 +132,7 @@ impl Reply {
         let Chain { aliases, name, ttl, .. } = chain;
         let soa = self.authorities().iter().find_map(|record| match &record.data {
             RData::SOA(soa) if is_within(&name, &record.name) => {
-                Some(Record::from_rdata(record.name.clone(), record.ttl, soa.clone()))
+                Some(Box::new(Record::from_rdata(record.name.clone(), record.ttl, soa.clone())))
             }
             _ => None,
         });

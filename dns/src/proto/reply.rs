@@ -19,6 +19,9 @@ const MIN_RECORD: usize = 11;
 /// No message is longer: its length is told in 16 bits over TCP, and so is a datagram's (RFC 1035 §4.2.2).
 const MAX_MESSAGE: usize = 65_535;
 
+/// A name that is the question's (RFC 1035 §4.1.4): the question stands right behind the header.
+const POINTER_TO_QUESTION: [u8; 2] = [0xC0, HEADER_LENGTH as u8];
+
 const RESPONSE: u16 = 0x8000;
 const OPCODE: u16 = 0x7800;
 const AUTHORITATIVE: u16 = 0x0400;
@@ -133,12 +136,22 @@ impl Reply {
         if class != CLASS_IN && !signs {
             return Err((at + 2, Fault::Class { class: DNSClass::from(class) }));
         }
-        let record = decode(message, start, record_type, data, end)?;
+        let rdata = decode(message, record_type, data, end)?;
+        let owner = self.decode_owner(message, start, record_type, end)?;
         let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-        let mut record = Record::from_rdata(record.0, ttl, record.1);
+        let mut record = Record::from_rdata(owner, ttl, rdata);
         record.dns_class = DNSClass::from(class);
         self.section_mut(section).push(record);
         Ok(end)
+    }
+
+    /// The owner of the record at `start`, whose name has been walked.
+    fn decode_owner(&self, message: &[u8], start: usize, record_type: RecordType, end: usize) -> Located<Name> {
+        match &self.question {
+            // As most owners are: the question's name, by a pointer. That has been decoded.
+            Some((name, _)) if message[start..].starts_with(&POINTER_TO_QUESTION) => Ok(name.clone()),
+            _ => decode_name(message, start, record_type, end),
+        }
     }
 
     fn section_mut(&mut self, section: Section) -> &mut Vec<Record> {
@@ -307,15 +320,13 @@ fn read_question(message: &[u8], count: u16) -> Result<(Option<Question>, usize)
     Ok((Some(question), end))
 }
 
-/// The owner and the data of the record at `start`, whose data lies between `data` and `end`.
-fn decode(message: &[u8], start: usize, record_type: RecordType, data: usize, end: usize) -> Located<(Name, RData)> {
+/// The data of a record, which lies between `data` and `end`.
+fn decode(message: &[u8], record_type: RecordType, data: usize, end: usize) -> Located<RData> {
     wire::check_names_in_data(message, record_type, data, end)?;
-    let name = decode_name(message, start, record_type, end)?;
     // What lies behind the record is out of the decoder's sight.
     let mut decoder = BinDecoder::new(&message[..end]).clone(data as u16);
-    let rdata = RData::read(&mut decoder, record_type, Restrict::new((end - data) as u16))
-        .map_err(|cause| (data, Fault::Data { record_type, cause }))?;
-    Ok((name, rdata))
+    RData::read(&mut decoder, record_type, Restrict::new((end - data) as u16))
+        .map_err(|cause| (data, Fault::Data { record_type, cause }))
 }
 
 /// The name at `start`, which has been walked and is well-formed.
