@@ -253,7 +253,7 @@ fn a_resolver_is_asked_over_tls_by_the_name_in_its_certificate() {
         assert!(trace.to_string().contains("TLS"), "{trace}");
         assert_eq!(right.lookup(&format!("large.{ZONE}."), RecordType::A).unwrap().addresses().count(), 40);
         let wrong = resolver("other.example").lookup(&format!("www.{ZONE}."), RecordType::A).unwrap_err();
-        assert!(!matches!(wrong.kind(), LookupErrorKind::NoSuchName { .. }), "{wrong}");
+        assert!(!matches!(wrong.kind(), LookupErrorKind::NoSuchName), "{wrong}");
         assert!(wrong.to_string().contains("other.example"), "{wrong}");
     });
 }

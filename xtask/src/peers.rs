@@ -28,6 +28,9 @@ const PEERS: &[Peer] = &[
     Peer { program: "knotd", package: "knot" },
     Peer { program: "unbound", package: "unbound" },
     Peer { program: "dnsmasq", package: "dnsmasq-base" },
+    Peer { program: "unshare", package: "util-linux" },
+    Peer { program: "ip", package: "iproute2" },
+    Peer { program: "getent", package: "libc-bin" },
     Peer { program: "python3", package: "python3" },
 ];
 
