@@ -36,7 +36,7 @@
 //! # Limits
 //! - A program that leaves its process group (a daemon that calls `setsid`) escapes; keep programs in the foreground.
 //! - All calls block the calling thread: from a coroutine, go through a thread.
-//! - Needs a Unix with `sh` on the path; tested on Linux.
+//! - Needs Linux, whose abstract names keep a port for one program at a time, with `sh` on the path.
 //!
 //! # Where to start
 //! [`Program`] to describe one, [`Running`] to hold it, [`require`] for programs that may not be installed, [`example`] for the examples of your own package, [`TempDir`] for files.
