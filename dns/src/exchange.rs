@@ -154,7 +154,7 @@ impl Turn<'_> {
             attempt: self.attempt,
         });
         counters.change(|stats| stats.queries += 1);
-        let began = read_clock();
+        let began = tracer.begin();
         let mut notes = Notes::default();
         let result = transport.exchange_noting(self.server, query, self.until, &mut notes);
         match &result {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::read_clock;
+use grapeshot_core::{now, read_clock};
 
 use crate::config::NameServer;
 use crate::proto::{ExtendedError, Name, RecordType, ResponseCode, rcode_name, type_name};
@@ -207,6 +207,11 @@ impl<'a> Tracer<'a> {
 
     pub(crate) fn is_on(self) -> bool {
         self.0.is_some()
+    }
+
+    /// When something begins whose length only a trace tells: the clock is read for no one else.
+    pub(crate) fn begin(self) -> Instant {
+        if self.is_on() { read_clock() } else { now() }
     }
 
     #[inline]

@@ -223,6 +223,9 @@ impl<F: Clone> Cache<F> {
 
     /// As [`find`](Self::find), where an entry may be over its time by `grace`.
     fn search(&mut self, key: &Key, now: Instant, grace: Duration) -> Option<Found<F>> {
+        if self.is_empty() {
+            return None;
+        }
         let mut chain = Chain::new();
         let mut at = None;
         for _ in 0..=MAX_CACHED_ALIASES {

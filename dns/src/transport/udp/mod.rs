@@ -25,6 +25,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use grapeshot_core::now;
+
 use self::pool::Pools;
 use self::socket::Socket;
 use super::error::ExchangeError;
@@ -148,7 +150,7 @@ impl Udp {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.of(server);
         loop {
-            pool.retire(self.options.port_age);
+            pool.retire(now());
             if pool.sockets.is_empty() {
                 pool.sockets.push(self.open(server)?);
             }
@@ -176,7 +178,8 @@ impl Udp {
         let most = self.options.queries_per_port.max(1);
         // Where a port's last query is not known it cannot be waited for.
         let queries = most - self.ids.index(most as usize / 2 + 1) as u32;
-        let socket = Socket::open(server, queries).map_err(|error| ExchangeError::failed("open a socket", error))?;
+        let socket = Socket::open(server, queries, self.options.port_age)
+            .map_err(|error| ExchangeError::failed("open a socket", error))?;
         self.room.count_opened();
         Ok(Rc::new(socket))
     }

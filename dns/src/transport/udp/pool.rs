@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::Instant;
 
 use super::socket::Socket;
 
@@ -37,7 +37,7 @@ impl Pools {
 
 impl Pool {
     /// Lets go of the sockets that have served; whoever has an exchange in flight on one keeps it open.
-    pub(super) fn retire(&mut self, age: Duration) {
-        self.sockets.retain(|socket| socket.is_fit(age));
+    pub(super) fn retire(&mut self, now: Instant) {
+        self.sockets.retain(|socket| socket.is_fit(now));
     }
 }

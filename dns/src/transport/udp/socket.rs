@@ -25,7 +25,8 @@ const MAX_STRAYS: u64 = 16;
 pub(super) struct Socket {
     udp: UdpSocket,
     flights: Flights,
-    opened: Instant,
+    /// When its port is too old for further queries; `None` for a time that the clock cannot tell.
+    fit_until: Option<Instant>,
     queries_left: Cell<u32>,
     given_up: Cell<bool>,
     /// Held by the one who waits for room to send; the reactor has a place for one.
@@ -33,8 +34,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket on a port of the kernel's choice, for a number of queries.
-    pub(super) fn open(server: SocketAddr, queries: u32) -> io::Result<Socket> {
+    /// Opens a socket on a port of the kernel's choice, for a number of queries within some time.
+    pub(super) fn open(server: SocketAddr, queries: u32, age: Duration) -> io::Result<Socket> {
         let udp = match server {
             SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
             SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
@@ -43,7 +44,7 @@ impl Socket {
         Ok(Socket {
             udp,
             flights: Flights::default(),
-            opened: now(),
+            fit_until: now().checked_add(age),
             queries_left: Cell::new(queries),
             given_up: Cell::new(false),
             sending: Mutex::new(()),
@@ -59,8 +60,8 @@ impl Socket {
     }
 
     /// Whether it takes further queries.
-    pub(super) fn is_fit(&self, age: Duration) -> bool {
-        self.queries_left.get() > 0 && !self.given_up.get() && now().saturating_duration_since(self.opened) < age
+    pub(super) fn is_fit(&self, now: Instant) -> bool {
+        self.queries_left.get() > 0 && !self.given_up.get() && self.fit_until.is_none_or(|until| now < until)
     }
 
     /// Throws away what came while nothing was in flight; false when that was too much.
