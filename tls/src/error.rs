@@ -315,6 +315,9 @@ mod tests {
     fn an_error_names_what_whom_and_why() {
         let error = TlsError::of_rustls(server(), rustls::Error::InvalidCertificate(CertificateError::Expired));
         assert!(error.to_string().starts_with("the certificate of server example.org is refused: "), "{error}");
+        let cause = rustls::OtherError(std::sync::Arc::new(io::Error::other("the key is another")));
+        let error = TlsError::CertificateRefused { peer: server(), reason: CertificateError::Other(cause) };
+        assert_eq!(error.to_string(), "the certificate of server example.org is refused: the key is another");
         let error = TlsError::AlertReceived { peer: server(), alert: AlertDescription::UnknownCA };
         assert_eq!(
             error.to_string(),

@@ -373,6 +373,31 @@ fn a_handshake_that_is_cut_off_is_taken_up_by_the_next() {
 }
 
 #[test]
+fn a_handshake_that_is_cut_off_in_the_middle_of_a_message_loses_none_of_it() {
+    test::run(|| {
+        // A few bytes each millisecond: nearly every cut falls into a message.
+        let drops =
+            |seed| Faults::new().seed(seed).short_reads(60).delays(Duration::from_millis(1)..Duration::from_millis(2));
+        let slow = memory::Builder::new().capacity(50).to_near(drops(1)).to_far(drops(2));
+        let (near, far) = pair(slow.pair());
+        let mut cuts = 0;
+        let other = spawn(move || {
+            while with_timeout(Duration::from_millis(7), || far.handshake().unwrap()).is_err() {}
+            (&far).write_all(b"hello").unwrap();
+            far.close().unwrap();
+        });
+        while with_timeout(Duration::from_millis(5), || near.handshake().unwrap()).is_err() {
+            cuts += 1;
+        }
+        let mut received = String::new();
+        (&near).read_to_string(&mut received).unwrap();
+        assert_eq!(received, "hello");
+        assert!(cuts > 3, "{cuts}");
+        other.join().unwrap();
+    });
+}
+
+#[test]
 fn a_handshake_may_move_to_another_thread_in_the_middle() {
     fn needs_send<T: Send>(value: T) -> T {
         value

@@ -19,7 +19,8 @@ use rustls::crypto::ring as chosen;
 /// The provider that configurations use unless told otherwise: aws-lc-rs where its feature is on, else ring.
 ///
 /// For who builds a configuration of rustls by hand: `rustls::ClientConfig::builder_with_provider(provider().clone())`.
-/// The process-wide default of rustls is neither read nor set. Never suspends.
+/// The process-wide default of rustls is neither read nor set. Never suspends; the first call of a process takes some 30 ms
+/// with aws-lc-rs, which gathers entropy then.
 ///
 /// # Examples
 ///
@@ -28,7 +29,13 @@ use rustls::crypto::ring as chosen;
 /// ```
 pub fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(chosen::default_provider()))
+    PROVIDER.get_or_init(|| {
+        let provider = chosen::default_provider();
+        // For its first random bytes aws-lc watches the processor for some 30 ms, once in a process. That is better spent
+        // while a program begins than in its first handshake. One that gets none will hear of it there.
+        let _ = provider.secure_random.fill(&mut [0; 32]);
+        Arc::new(provider)
+    })
 }
 
 /// What seals the tickets of a server, with keys that are changed every six hours and known to this process alone.
