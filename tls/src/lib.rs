@@ -37,7 +37,8 @@
 //!
 //! # Invariants
 //!
-//! - No coroutine waits for another's handshake: an accepted connection has not begun its own.
+//! - No coroutine waits for another's handshake: an accepted connection has not begun its own, and slow keys sign
+//!   off the loop ([`Signing`]).
 //! - One coroutine reads while another writes, as on a socket.
 //! - Every handshake has a limit, and so has the last word, close_notify ([`Limits`]).
 //! - An end without close_notify is an error, never an end of stream (RFC 8446 section 6.1, RFC 5246 section 7.2.1).
