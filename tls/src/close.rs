@@ -15,6 +15,10 @@ impl<S: Carrier> TlsStream<S> {
     ///
     /// It waits for nothing from the peer. Idempotent.
     ///
+    /// A TCP socket that is closed while something lies in it unread resets its connection, and what has not left it by
+    /// then is lost. Under TLS 1.3 a server's tickets lie there unless the client reads. So a client that only writes
+    /// calls [`close_write`](Self::close_write) instead, reads to the end, and then lets go.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::TimedOut`] when the peer does not take it, else what the stream below fails with;

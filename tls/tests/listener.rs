@@ -42,8 +42,10 @@ fn a_thousand_handshakes_go_on_beside_clients_that_stall() {
     const STALLED: usize = 200;
     const SERVED: usize = 1000;
     test::Test::new().real_time().run(|| {
-        let (listener, address) = listen();
-        let listener = Rc::new(listener);
+        // Longer than a slow machine needs for all of them: those that stall are not to be given up before the end.
+        let limits = Limits { handshake: Duration::from_secs(600), ..Limits::default() };
+        let listener = Rc::new(TlsListener::bind("127.0.0.1:0", server_config().with_limits(limits)).unwrap());
+        let address = listener.local_addr().unwrap();
         let server = spawn({
             let listener = listener.clone();
             move || {
