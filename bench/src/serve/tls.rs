@@ -56,12 +56,14 @@ pub fn grapeshot() -> io::Result<()> {
 }
 
 fn answer(mut stream: &TlsStream<net::TcpStream>) -> io::Result<()> {
-    let mut piece = None;
+    let mut piece = Vec::new();
     loop {
         let mut head = [0; HEAD];
         stream.read_exact(&mut head)?;
         let (mut coming, mut wanted) = numbers(&head);
-        let piece = piece.get_or_insert_with(|| vec![7; PIECE.min(coming.max(wanted))]);
+        if piece.len() < PIECE.min(coming.max(wanted)) {
+            piece.resize(PIECE.min(coming.max(wanted)), 7);
+        }
         while coming > 0 {
             let room = coming.min(piece.len());
             match stream.read(&mut piece[..room])? {
@@ -87,12 +89,14 @@ pub fn tokio_rustls(listener: TcpListener) -> io::Result<()> {
 
 async fn answer_async(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
-    let mut piece = None;
+    let mut piece = Vec::new();
     loop {
         let mut head = [0; HEAD];
         stream.read_exact(&mut head).await?;
         let (mut coming, mut wanted) = numbers(&head);
-        let piece = piece.get_or_insert_with(|| vec![7; PIECE.min(coming.max(wanted))]);
+        if piece.len() < PIECE.min(coming.max(wanted)) {
+            piece.resize(PIECE.min(coming.max(wanted)), 7);
+        }
         while coming > 0 {
             let room = coming.min(piece.len());
             match stream.read(&mut piece[..room]).await? {
