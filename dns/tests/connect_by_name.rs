@@ -223,7 +223,7 @@ fn a_call_that_is_cancelled_at_any_moment_leaves_nothing_behind() {
 
 #[test]
 fn under_any_schedule_one_connection_comes_about_and_nothing_is_left() {
-    for seed in 0..60 {
+    for seed in support::seeds(60) {
         test::Test::new().seed(seed).run(move || {
             let (_listener, port) = listen("127.0.0.4");
             let _refusing = refusing("127.0.0.2", port);

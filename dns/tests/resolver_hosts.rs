@@ -311,7 +311,7 @@ fn a_change_of_the_files_is_noticed_and_empties_the_cache_when_the_servers_chang
 
 #[test]
 fn a_hundred_hosts_at_once_each_get_their_own_addresses() {
-    for seed in 0..20 {
+    for seed in support::seeds(20) {
         test::Test::new().seed(seed).run(|| {
             let server = PrivateServer::start(|asked| {
                 let number: u8 = std::str::from_utf8(asked.name.iter().next().unwrap()).unwrap()[1..].parse().unwrap();

@@ -17,6 +17,11 @@ pub(crate) use self::server::{Act, Asked, PrivateServer, Via};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
+/// The seeds of a property test: so many, unless `GRAPESHOT_SEEDS` says how many.
+pub(crate) fn seeds(unless_said: u64) -> std::ops::Range<u64> {
+    0..std::env::var("GRAPESHOT_SEEDS").map_or(unless_said, |seeds| seeds.parse().unwrap())
+}
+
 /// A query for an address, in the plainest form.
 pub(crate) fn query(name: &str) -> Query {
     Query::new(Name::from_ascii(name).unwrap(), RecordType::A, &QueryOptions::default())
