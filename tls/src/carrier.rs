@@ -21,6 +21,12 @@ pub enum Patience {
 ///
 /// Sockets and streams in memory are such carriers; [`AnyStream`] makes one of every other stream.
 /// A `TlsStream` is one itself, for TLS through a proxy that speaks TLS.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no stream that TLS can use",
+    label = "this is no `Carrier`",
+    note = "a stream of std blocks the loop while it waits: use grapeshot::net::TcpStream (grapeshot_net) instead",
+    note = "another stream that suspends its coroutine while it waits becomes a `Carrier` in `AnyStream(stream)`"
+)]
 pub trait Carrier {
     /// Runs `read` when there may be bytes, until it does something else than would-block.
     ///
