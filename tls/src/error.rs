@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use crate::proto::Protocol;
+use crate::refusal::Refusal;
 
 /// Who is at the other end, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl fmt::Display for Lacking {
 ///     server.join().unwrap();
 /// });
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The peer's certificate is not to be trusted. The peer has been told which kind of fault it has.
@@ -238,12 +239,7 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsError::CertificateRefused { peer, reason } => {
-                write!(f, "the certificate of {peer} is refused: ")?;
-                match reason {
-                    // rustls would show how it keeps the cause.
-                    CertificateError::Other(cause) => cause.fmt(f),
-                    reason => reason.fmt(f),
-                }
+                write!(f, "the certificate of {peer} is refused: {}", Refusal(reason))
             }
             TlsError::CertificateMissing { peer } => write!(f, "{peer} has shown no certificate, and one is required"),
             TlsError::NothingInCommon { peer, lacking } => write!(f, "no {lacking} in common with {peer}"),
@@ -266,6 +262,13 @@ impl fmt::Display for TlsError {
             }
             TlsError::Protocol { peer, error } => write!(f, "TLS with {peer}: {error}"),
         }
+    }
+}
+
+/// As for people: a program that ends with an error shows it in this form.
+impl fmt::Debug for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsError({self})")
     }
 }
 
@@ -314,7 +317,8 @@ mod tests {
     #[test]
     fn an_error_names_what_whom_and_why() {
         let error = TlsError::of_rustls(server(), rustls::Error::InvalidCertificate(CertificateError::Expired));
-        assert!(error.to_string().starts_with("the certificate of server example.org is refused: "), "{error}");
+        assert_eq!(error.to_string(), "the certificate of server example.org is refused: it has expired");
+        assert_eq!(format!("{error:?}"), format!("TlsError({error})"));
         let cause = rustls::OtherError(std::sync::Arc::new(io::Error::other("the key is another")));
         let error = TlsError::CertificateRefused { peer: server(), reason: CertificateError::Other(cause) };
         assert_eq!(error.to_string(), "the certificate of server example.org is refused: the key is another");

@@ -79,6 +79,7 @@ mod config;
 #[cfg(feature = "self-signed")]
 mod self_signed;
 mod error;
+mod refusal;
 mod proto;
 
 pub use self::acceptor::TlsAcceptor;

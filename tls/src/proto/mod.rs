@@ -2,6 +2,8 @@
 
 mod first_bytes;
 mod client_hello;
+mod date;
 
 pub(crate) use self::client_hello::{Hello, look};
+pub(crate) use self::date::{Date, Span};
 pub use self::first_bytes::Protocol;

@@ -34,6 +34,7 @@ fn rfc_5280_6_1_a_stranger_is_refused_and_one_of_the_authority_is_not() {
         meet(&client, "localhost", &server).well();
         let (_, stranger) = localhost();
         let error = meet(&stranger, "localhost", &server).refused_by_client();
+        assert!(error.to_string().contains("no trusted authority issued it"), "{error}");
         assert_eq!(reason(&error), &CertificateError::UnknownIssuer);
     });
 }
@@ -72,6 +73,7 @@ fn rfc_5280_4_1_2_5_a_certificate_holds_from_its_first_day_to_its_last() {
         let client = trusting(authority.roots());
         let expired = authority.issue("localhost", |params| params.not_after = (now - DAY).into());
         let error = meet(&client, "localhost", &serving(expired)).refused_by_client();
+        assert!(error.to_string().ends_with(" UTC, 24 hours ago"), "{error}");
         assert!(matches!(reason(&error), CertificateError::ExpiredContext { .. }), "{error}");
         let early = authority.issue("localhost", |params| params.not_before = (now + DAY).into());
         let error = meet(&client, "localhost", &serving(early)).refused_by_client();
