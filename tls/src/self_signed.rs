@@ -14,6 +14,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::ServerName;
 
 use crate::config::{ClientConfig, ConfigError, Identity, Roots, ServerConfig};
 
@@ -52,16 +53,25 @@ impl SelfSigned {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Issue`] when a name has characters that no name has.
+    /// [`ConfigError::Issue`] when there is no name at all; [`ConfigError::ServerName`] for what is neither a name nor
+    /// an address, such as an international name that is not in its ASCII form, `xn--…`.
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Result<SelfSigned, ConfigError> {
-        signed_by(Rc::new(authority().map_err(cannot)?), names.into_iter().map(Into::into).collect())
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        for name in &names {
+            let is_wanted = ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok();
+            if !is_wanted {
+                return Err(ConfigError::ServerName { name: name.clone() });
+            }
+        }
+        signed_by(Rc::new(authority().map_err(cannot)?), names)
     }
 
     /// Makes another certificate by the same authority, say for a client: then the names are whatever describes it.
     ///
     /// # Errors
     ///
-    /// As [`new`](SelfSigned::new).
+    /// [`ConfigError::Issue`] when there is no name at all, or one is empty; [`ConfigError::ServerName`] for one that is
+    /// not ASCII.
     pub fn issue(&self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<SelfSigned, ConfigError> {
         signed_by(self.authority.clone(), names.into_iter().map(Into::into).collect())
     }
@@ -140,8 +150,17 @@ fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
 }
 
 fn signed_by(authority: Rc<CertifiedIssuer<'static, KeyPair>>, names: Vec<String>) -> Result<SelfSigned, ConfigError> {
+    let Some(subject) = names.first().cloned() else {
+        return Err(ConfigError::Issue { reason: "no name was given, so it would hold for nobody".to_owned() });
+    };
+    for name in &names {
+        if name.is_empty() {
+            return Err(ConfigError::Issue { reason: "a name is empty".to_owned() });
+        } else if !name.is_ascii() {
+            return Err(ConfigError::ServerName { name: name.clone() });
+        }
+    }
     let key = KeyPair::generate().map_err(cannot)?;
-    let subject = names.first().cloned().unwrap_or_default();
     let mut params = valid(CertificateParams::new(names).map_err(cannot)?);
     params.distinguished_name = common_name(subject);
     params.use_authority_key_identifier_extension = true;

@@ -32,6 +32,7 @@ mod carrying;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use grapeshot_core::WaitLimit;
@@ -41,7 +42,7 @@ pub use self::facts::Buffered;
 use self::session::Session;
 use self::turns::Turns;
 use crate::carrier::{Carrier, Patience};
-use crate::config::{ClientConfig, Limits, ServerConfig, Signing};
+use crate::config::{ClientConfig, IN_ASCII, Limits, ServerConfig, Signing};
 
 /// A TLS connection over the stream `S`: `Read` and `Write` for it and for a reference to it.
 ///
@@ -98,17 +99,14 @@ pub struct TlsStream<S: Carrier> {
 impl<S: Carrier> TlsStream<S> {
     /// The client's end of a connection to the server of this name: a DNS name or an IP address.
     ///
-    /// Sends nothing yet.
+    /// An IPv6 address may stand in brackets, as in a URL. An international name is given in its ASCII form, `xn--…`
+    /// (RFC 5890 section 2.3.2.1). Sends nothing yet.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for a name that is neither; what rustls says of the configuration.
     pub fn client(stream: S, config: &ClientConfig, server_name: &str) -> io::Result<TlsStream<S>> {
-        let name = ServerName::try_from(server_name).map_err(|_| {
-            let what = format!("\"{server_name}\" is no name of a server: neither a DNS name nor an IP address");
-            io::Error::new(ErrorKind::InvalidInput, what)
-        })?;
-        let session = Session::client(config.used().clone(), name.to_owned());
+        let session = Session::client(config.used().clone(), parsed(server_name)?);
         let may_sign_off_loop =
             config.signing() != Signing::OnLoop && config.rustls().client_auth_cert_resolver.has_certs();
         Ok(TlsStream::new(stream, session.map_err(unfit)?, config.limits(), may_sign_off_loop))
@@ -243,6 +241,21 @@ impl<S: Carrier> TlsStream<S> {
 /// What the configuration is not fit for.
 fn unfit(error: rustls::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, error)
+}
+
+/// A server's name as a person writes it.
+fn parsed(server_name: &str) -> io::Result<ServerName<'static>> {
+    let unbracketed = server_name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = unbracketed.and_then(|inner| inner.parse::<Ipv6Addr>().ok()) {
+        return Ok(ServerName::from(IpAddr::V6(address)));
+    }
+    ServerName::try_from(server_name).map(|name| name.to_owned()).map_err(|_| {
+        let mut what = format!("\"{server_name}\" is no name of a server: neither a DNS name nor an IP address");
+        if !server_name.is_ascii() {
+            what.push_str(IN_ASCII);
+        }
+        io::Error::new(ErrorKind::InvalidInput, what)
+    })
 }
 
 fn set_timeout(place: &Cell<Option<Duration>>, timeout: Option<Duration>) -> io::Result<()> {

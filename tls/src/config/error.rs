@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use rustls::server::VerifierBuilderError;
 
+/// What is said besides of a name that is not ASCII.
+pub(crate) const IN_ASCII: &str = "; an international name is given in its ASCII form, xn--… (RFC 5890)";
+
 /// A line of a PEM text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -17,7 +20,6 @@ pub struct Place {
 }
 
 /// Why a configuration cannot be had. It is always the caller's matter: no peer has been talked to.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A file cannot be read, or a folder not be watched.
@@ -164,7 +166,10 @@ impl fmt::Display for ConfigError {
             E::NotForName { name, certificate } => {
                 write!(f, "the certificate{} does not hold for the name {name}", At(certificate))
             }
-            E::ServerName { name } => write!(f, "{name:?} is no DNS name, nor a wildcard like *.example.org"),
+            E::ServerName { name } => {
+                let hint = if name.is_ascii() { "" } else { IN_ASCII };
+                write!(f, "{name:?} is no DNS name, nor a wildcard like *.example.org{hint}")
+            }
             E::NoRoots { looked_at, causes } => write_no_roots(f, looked_at, causes),
             E::NoIdentity => write!(f, "the server has no certificate: give it an identity"),
             E::Pin { text } => write!(f, "{text:?} is no pin: sha256/ and 32 bytes in base 64 were expected"),
@@ -181,6 +186,13 @@ impl fmt::Display for ConfigError {
             E::Verifier(cause) => write!(f, "{cause}"),
             E::Rustls(cause) => write!(f, "{cause}"),
         }
+    }
+}
+
+/// As for people: a program that ends with an error shows it in this form.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigError({self})")
     }
 }
 

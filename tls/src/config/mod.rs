@@ -38,6 +38,7 @@ mod error;
 
 pub use self::client::{ClientBuilder, ClientConfig};
 pub use self::client_certificates::ClientCertificates;
+pub(crate) use self::error::IN_ASCII;
 pub use self::error::{ConfigError, Place};
 pub use self::identity::Identity;
 pub use self::key_log::KeyLog;

@@ -156,3 +156,37 @@ fn an_empty_chain_is_refused() {
     assert!(matches!(error, Err(ConfigError::Missing { what: "certificate", .. })));
     assert_eq!(key.chain().len(), 1);
 }
+
+#[test]
+fn a_program_that_ends_with_an_error_says_it_in_words() {
+    let (one, other) = (signed(), signed());
+    let error = Identity::from_pem(one.chain_pem(), other.key_pem()).unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "ConfigError(the private key at line 1 does not belong to the certificate at line 1)"
+    );
+}
+
+#[test]
+fn an_identity_is_shown_without_its_bytes() {
+    let shown = format!("{:?}", signed().identity().unwrap());
+    assert!(shown.starts_with("Identity { certificates: 1, place: line 1"), "{shown}");
+    assert!(shown.len() < 200, "{shown}");
+}
+
+#[test]
+fn a_certificate_for_nothing_is_not_made() {
+    for (names, reason) in [
+        (&[] as &[&str], "a certificate cannot be made: no name was given, so it would hold for nobody"),
+        (&[""], "\"\" is no DNS name, nor a wildcard like *.example.org"),
+        (&["localhost", "a b"], "\"a b\" is no DNS name, nor a wildcard like *.example.org"),
+        (
+            &["ünï.de"],
+            "\"ünï.de\" is no DNS name, nor a wildcard like *.example.org; \
+             an international name is given in its ASCII form, xn--… (RFC 5890)",
+        ),
+    ] {
+        assert_eq!(SelfSigned::new(names.iter().copied()).unwrap_err().to_string(), reason);
+    }
+    SelfSigned::new(["*.example.org", "::1", "127.0.0.1", "xn--n-mga2l.de", "a_b.example"]).unwrap();
+}

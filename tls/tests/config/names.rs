@@ -1,9 +1,12 @@
 //! RFC 6066 section 3: which certificate is shown for which name.
 
+use std::io::ErrorKind;
+
 use grapeshot_core::test;
+use grapeshot_net::memory;
 use grapeshot_tls::rustls::AlertDescription;
 use grapeshot_tls::rustls::pki_types::CertificateDer;
-use grapeshot_tls::{ClientConfig, ConfigError, Identity, SelfSigned, ServerConfig, TlsError};
+use grapeshot_tls::{ClientConfig, ConfigError, Identity, SelfSigned, ServerConfig, TlsError, TlsStream};
 
 use crate::ends::{meet, shown};
 
@@ -130,4 +133,20 @@ fn an_identity_for_no_name_does_not_become_the_default() {
     let world = World::new();
     let error = ServerConfig::builder().identity_for([""; 0], world.exact).build().unwrap_err();
     assert!(matches!(error, ConfigError::NoIdentity), "{error}");
+}
+
+#[test]
+fn a_client_may_write_a_name_as_a_person_does() {
+    test::run(|| {
+        let signed = SelfSigned::new(["::1"]).unwrap();
+        let (server, client) = (signed.server_config().unwrap(), signed.client_config().unwrap());
+        meet(&client, "[::1]", &server).well();
+        for (name, hint) in
+            [("ünï.de", true), ("[localhost]", false), ("[127.0.0.1]", false), ("", false), ("[", false)]
+        {
+            let error = TlsStream::client(memory::pair().0, &client, name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
+            assert_eq!(error.to_string().contains("xn--"), hint, "{error}");
+        }
+    });
 }
