@@ -11,8 +11,10 @@
 //!
 //! # Invariants
 //!
-//! - Each server has [`Config::timeout`] in each round, so a lookup takes `timeout` × `attempts` × servers at most,
-//!   and no longer than its deadline.
+//! - Each server has [`Config::timeout`] in each round, so a lookup takes `timeout` × `attempts` × servers at most, apart
+//!   from waiting for room in flight, and no longer than its deadline.
+//! - A server is chosen, and its time begins, once there is room to ask it: who is silent shows while others wait, and no
+//!   server is blamed for a time that it was not given.
 //! - Within one turn a server is asked no more than [`MAX_TRIES_IN_A_TURN`] times, over one transport no more than three.
 //! - A server that was silent lately is asked after the others, until it has answered or its time is over.
 //!
@@ -28,7 +30,7 @@ use crate::proto::{CookieVerdict, Name, Outcome, Query, QueryOptions, RecordType
 use crate::servers::Servers;
 use crate::stats::Counters;
 use crate::trace::{TraceEvent, Tracer};
-use crate::transport::{ExchangeError, Notes};
+use crate::transport::{ExchangeError, Notes, Place, Transport};
 use crate::transports::Transports;
 
 /// How often a server is asked within one turn: plainly, over TCP, without EDNS, with its cookie.
@@ -65,16 +67,18 @@ impl Exchange<'_> {
         }
         for attempt in 1..=self.config.attempts.clamp(1, MAX_ROUNDS) {
             let mut again = Vec::new();
-            for server in left {
+            while !left.is_empty() {
+                let began = read_clock();
+                let place = self.room_for_first(&mut left);
+                let server = left.remove(0);
                 let until = self.deadline.min(now() + self.config.timeout);
                 let turn = Turn { exchange: self, server, name, record_type, attempt, until };
-                let began = read_clock();
-                let (transport, said) = match turn.take() {
+                let (transport, said) = match place.and_then(|place| turn.take(place)) {
                     Ok(answered) => return Ok(answered),
                     Err(failed) => failed,
                 };
                 let may_change = said.may_change();
-                let gives_up = matches!(said, Said::Nothing(ExchangeError::Unwinding | ExchangeError::Busy { .. }));
+                let gives_up = matches!(said, Said::Nothing(ExchangeError::Unwinding));
                 asked.push(Asked { server: server.clone(), transport, said, took: read_clock() - began });
                 if gives_up || now() >= self.deadline {
                     return Err(LookupError::of_servers(name, record_type, asked, self.limit));
@@ -87,7 +91,23 @@ impl Exchange<'_> {
         }
         Err(LookupError::of_servers(name, record_type, asked, self.limit))
     }
+
+    /// Waits for room to ask the first of these servers, which may be another one when there is room.
+    fn room_for_first(&self, servers: &mut [&NameServer]) -> Result<Place<'_>, Failed> {
+        loop {
+            let transport = self.transports.of(servers[0], self.config.use_tcp);
+            let place = transport.enter(self.deadline).map_err(|error| (transport.name(), Said::Nothing(error)))?;
+            self.servers.put_silent_last(servers, now());
+            let transport_now = self.transports.of(servers[0], self.config.use_tcp);
+            if std::ptr::addr_eq(transport, transport_now) {
+                return Ok(place);
+            }
+        }
+    }
 }
+
+/// Over what a server was asked in vain, and what it said.
+type Failed = (&'static str, Said);
 
 /// One server's turn.
 struct Turn<'a> {
@@ -106,18 +126,19 @@ struct Manner {
     cookie_refreshed: bool,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     /// Asks the server, in other ways too if it says that it needs them.
-    fn take(&self) -> Result<Answered, (&'static str, Said)> {
+    fn take(mut self, mut place: Place<'a>) -> Result<Answered, Failed> {
         let exchange = self.exchange;
         let edns = exchange.config.edns_size.is_some() && exchange.servers.speaks_edns(self.server, now());
         let mut manner = Manner { tcp: exchange.config.use_tcp, edns, cookie_refreshed: false };
         let mut transport = "";
         let mut last = None;
         for _ in 0..MAX_TRIES_IN_A_TURN {
-            transport = exchange.transports.of(self.server, manner.tcp).name();
+            let over = exchange.transports.of(self.server, manner.tcp);
+            transport = over.name();
             let query = self.query(&manner);
-            let reply = self.exchange(&query, &manner).map_err(|error| (transport, Said::Nothing(error)))?;
+            let reply = self.exchange(&place, &query, &manner).map_err(|error| (transport, Said::Nothing(error)))?;
             let outcome = reply.outcome(&query);
             let Some(why) = self.change(&mut manner, &query, &reply, &outcome) else {
                 if edns && !manner.edns {
@@ -126,9 +147,22 @@ impl Turn<'_> {
                 return self.judge(reply, outcome).map_err(|said| (transport, said));
             };
             exchange.tracer.note(|| TraceEvent::Again(why));
+            let next = exchange.transports.of(self.server, manner.tcp);
+            if !std::ptr::addr_eq(over, next) {
+                drop(place);
+                place = self.change_over(next).map_err(|error| (next.name(), Said::Nothing(error)))?;
+            }
             last = Some(Said::Code(reply.rcode(), reply.extended_errors()));
         }
         Err((transport, last.unwrap_or(Said::Lame)))
+    }
+
+    /// Waits for room in another transport, which is none of the server's time.
+    fn change_over<'t>(&mut self, next: &'t dyn Transport) -> Result<Place<'t>, ExchangeError> {
+        let began = now();
+        let place = next.enter(self.exchange.deadline)?;
+        self.until = self.exchange.deadline.min(self.until + (now() - began));
+        Ok(place)
     }
 
     fn query(&self, manner: &Manner) -> Query {
@@ -143,7 +177,7 @@ impl Turn<'_> {
         Query::new(self.name.clone(), self.record_type, &options)
     }
 
-    fn exchange(&self, query: &Query, manner: &Manner) -> Result<Reply, ExchangeError> {
+    fn exchange(&self, place: &Place<'_>, query: &Query, manner: &Manner) -> Result<Reply, ExchangeError> {
         let Exchange { transports, servers, counters, tracer, .. } = self.exchange;
         let transport = transports.of(self.server, manner.tcp);
         tracer.note(|| TraceEvent::Asking {
@@ -156,7 +190,7 @@ impl Turn<'_> {
         counters.change(|stats| stats.queries += 1);
         let began = tracer.begin();
         let mut notes = Notes::default();
-        let result = transport.exchange_noting(self.server, query, self.until, &mut notes);
+        let result = transport.exchange_in(place, self.server, query, self.until, &mut notes);
         match &result {
             Ok(reply) => {
                 servers.note_reply(self.server);

@@ -49,14 +49,19 @@ impl Servers {
             self.turn.set(turn.wrapping_add(1));
             servers.rotate_left(turn % count);
         }
+        self.put_silent_last(&mut servers, now);
+        servers
+    }
+
+    /// Moves the servers that were silent lately behind the others, and leaves their order otherwise.
+    pub(crate) fn put_silent_last(&self, servers: &mut [&NameServer], now: Instant) {
         let known = self.known.borrow();
-        if !known.is_empty() && count > 1 {
+        if !known.is_empty() && servers.len() > 1 {
             let is_silent = |server: &&NameServer| {
                 known.get(*server).and_then(|known| known.silent).is_some_and(|(until, _)| now < until)
             };
             servers.sort_by_key(is_silent);
         }
-        servers
     }
 
     pub(crate) fn note_silence(&self, server: &NameServer, now: Instant) {

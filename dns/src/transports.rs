@@ -9,7 +9,7 @@ use crate::config::NameServer;
 use crate::proto::{Query, Reply};
 use crate::transport::{ExchangeError, Transport};
 #[cfg(feature = "tls")]
-use crate::transport::{Notes, StreamOptions, Tls, TransportStats};
+use crate::transport::{Notes, Place, StreamOptions, Tls, TransportStats};
 
 /// The transports of a resolver.
 #[derive(Clone)]
@@ -80,6 +80,22 @@ impl Transport for SystemTls {
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
         self.tls()?.exchange_noting(server, query, deadline, notes)
+    }
+
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        // Why there is no TLS is for the exchange to say.
+        self.tls().map_or_else(|_| Ok(Place::default()), |tls| tls.enter(deadline))
+    }
+
+    fn exchange_in(
+        &self,
+        place: &Place<'_>,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        self.tls()?.exchange_in(place, server, query, deadline, notes)
     }
 
     fn stats(&self) -> TransportStats {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use grapeshot_core::{now, spawn, test};
 use grapeshot_dns::proto::{ExtendedError, RecordType, ResponseCode};
+use grapeshot_dns::transport::{Udp, UdpOptions};
 use grapeshot_dns::{
     Config, LookupError, LookupErrorKind, NO_EDNS_REMEMBERED, NameServer, Resolver, ResolverBuilder, Said, TraceEvent,
 };
@@ -493,4 +494,39 @@ fn outside_a_runtime_a_lookup_blocks_its_thread() {
     let error = resolver.resolve("www.example").unwrap_err();
     assert!(matches!(error.kind(), LookupErrorKind::NoData), "{error}");
     serving.join().unwrap();
+}
+
+/// Looks up so many names at once, over a transport that has room for so many; how many answers there were.
+fn burst(names: usize, in_flight: usize, config: Config) -> usize {
+    let udp = Udp::new(UdpOptions { in_flight, ..UdpOptions::default() });
+    let resolver = ResolverBuilder::with_config(config).udp(udp).build();
+    let lookups: Vec<_> = (0..names)
+        .map(|number| {
+            let resolver = resolver.clone();
+            spawn(move || look_up(&resolver, &format!("n{number}.example")))
+        })
+        .collect();
+    lookups.into_iter().filter_map(|lookup| lookup.join().unwrap().ok()).count()
+}
+
+#[test]
+fn a_burst_that_waits_for_room_goes_to_the_server_that_is_not_silent() {
+    test::run(|| {
+        let (first, second) = (silent(), good());
+        let began = now();
+        assert_eq!(burst(200, 20, config([&first, &second])), 200);
+        assert_eq!(now() - began, 5 * SECOND, "the silent server is waited for once");
+        assert_eq!(counts([&first, &second]), [20, 200]);
+    });
+}
+
+#[test]
+fn waiting_for_room_is_none_of_the_servers_time() {
+    test::run(|| {
+        let slow = PrivateServer::start(|asked| vec![Act::after(3 * SECOND, Act::Send(asked.address(ADDRESS)))]);
+        let began = now();
+        assert_eq!(burst(4, 1, config([&slow])), 4);
+        assert_eq!(now() - began, 12 * SECOND);
+        assert_eq!(counts([&slow]), [4]);
+    });
 }

@@ -47,6 +47,7 @@ use crate::proto::{Query, Reply};
 
 pub use self::error::ExchangeError;
 pub use self::notes::{Notes, TransportStats};
+pub use self::room::Place;
 pub use self::tcp::{StreamOptions, Tcp};
 #[cfg(feature = "tls")]
 pub use self::tls::Tls;
@@ -110,6 +111,45 @@ pub trait Transport {
     ) -> Result<Reply, ExchangeError> {
         let _ = notes;
         self.exchange(server, query, deadline)
+    }
+
+    /// Waits until `deadline` for room for one more exchange.
+    ///
+    /// Whoever has a place and asks with [`exchange_in`](Self::exchange_in) waits for nothing but the server, and so can
+    /// choose the server, and begin its time, when there is room. There is always room unless the transport says otherwise.
+    /// Suspends where there is none; outside a coroutine it blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError::Busy`] if there was no room until `deadline`, and [`ExchangeError::Unwinding`].
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds, and leaves its place in line.
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        let _ = deadline;
+        Ok(Place::default())
+    }
+
+    /// As [`exchange_noting`](Self::exchange_noting), in a place that the caller [has](Self::enter).
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`exchange`](Self::exchange).
+    fn exchange_in(
+        &self,
+        place: &Place<'_>,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        let _ = place;
+        self.exchange_noting(server, query, deadline, notes)
     }
 
     /// What it has done since it was made; all zero if it does not count.

@@ -20,7 +20,7 @@ use super::frames;
 use super::ids::Ids;
 use super::judge::Judge;
 use super::notes::{Notes, TransportStats};
-use super::room::Room;
+use super::room::{Place, Room};
 use super::tcp::StreamOptions;
 use crate::config::NameServer;
 use crate::proto::{Query, Reply};
@@ -82,14 +82,19 @@ impl<D: Dial> Pipelined<D> {
         self.room.stats()
     }
 
+    pub(super) fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        self.room.enter(deadline)
+    }
+
+    /// Asks, in a place that the caller has.
     pub(super) fn exchange(
         &self,
+        _: &Place<'_>,
         server: &NameServer,
         query: &Query,
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        let _place = self.room.enter(deadline)?;
         let ended = self.ask(&self.peer(server), query, deadline, notes);
         self.room.count(&ended, notes);
         ended

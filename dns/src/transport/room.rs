@@ -1,5 +1,6 @@
 //! The bound on exchanges in flight, and what they are counted in.
 
+use std::fmt;
 use std::time::Instant;
 
 use grapeshot_core::sync::{Permit, Semaphore, WaitError};
@@ -8,6 +9,32 @@ use crate::proto::Reply;
 
 use super::error::ExchangeError;
 use super::notes::{Counters, Notes, TransportStats};
+
+/// A place among the exchanges in flight of a [`Transport`](super::Transport); dropping it gives it back.
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::now;
+/// use grapeshot_dns::transport::{Transport, Udp, UdpOptions};
+///
+/// let udp = Udp::new(UdpOptions { in_flight: 1, ..UdpOptions::default() });
+/// let place = udp.enter(now()).unwrap();
+/// assert_eq!(udp.stats().in_flight, 1);
+/// drop(place);
+/// assert_eq!(udp.stats().in_flight, 0);
+/// ```
+#[derive(Default)]
+pub struct Place<'a> {
+    /// `None` where there is no bound.
+    _permit: Option<Permit<'a>>,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").finish_non_exhaustive()
+    }
+}
 
 /// Room for a number of exchanges, and the statistics of one transport.
 pub(super) struct Room {
@@ -22,15 +49,16 @@ impl Room {
     }
 
     /// Takes a place, waiting until `deadline` where there is none (DNS-4).
-    pub(super) fn enter(&self, deadline: Instant) -> Result<Permit<'_>, ExchangeError> {
-        if let Some(place) = self.free.try_acquire(1) {
-            return Ok(place);
+    pub(super) fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        if let Some(permit) = self.free.try_acquire(1) {
+            return Ok(Place { _permit: Some(permit) });
         }
         self.counters.change(|stats| stats.waits_for_room += 1);
-        self.free.acquire_until(1, deadline).map_err(|error| match error {
-            WaitError::Refused => ExchangeError::Unwinding,
-            _ => ExchangeError::Busy { limit: self.limit },
-        })
+        match self.free.acquire_until(1, deadline) {
+            Ok(permit) => Ok(Place { _permit: Some(permit) }),
+            Err(WaitError::Refused) => Err(ExchangeError::Unwinding),
+            Err(_) => Err(ExchangeError::Busy { limit: self.limit }),
+        }
     }
 
     /// Counts an exchange that has ended.

@@ -11,7 +11,7 @@ use super::connection::Pipe;
 use super::error::ExchangeError;
 use super::notes::{Notes, TransportStats};
 use super::pipelined::{Dial, Pipelined};
-use super::{MAX_IN_FLIGHT, Transport};
+use super::{MAX_IN_FLIGHT, Place, Transport};
 use crate::config::NameServer;
 use crate::proto::{Query, Reply};
 
@@ -81,7 +81,23 @@ impl Transport for Tcp {
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        self.pipelined.exchange(server, query, deadline, notes)
+        let place = self.enter(deadline)?;
+        self.exchange_in(&place, server, query, deadline, notes)
+    }
+
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        self.pipelined.enter(deadline)
+    }
+
+    fn exchange_in(
+        &self,
+        place: &Place<'_>,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        self.pipelined.exchange(place, server, query, deadline, notes)
     }
 
     fn stats(&self) -> TransportStats {

@@ -9,12 +9,12 @@ use grapeshot_core::{WaitLimit, now};
 use grapeshot_net::TcpStream;
 use grapeshot_tls::{ClientConfig, ConfigError, Limits, TlsError, TlsStream};
 
-use super::Transport;
 use super::connection::Pipe;
 use super::error::ExchangeError;
 use super::notes::{Notes, TransportStats};
 use super::pipelined::{Dial, Pipelined};
 use super::tcp::{StreamOptions, connect};
+use super::{Place, Transport};
 use crate::config::NameServer;
 use crate::proto::{Query, Reply};
 
@@ -79,7 +79,23 @@ impl Transport for Tls {
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        self.pipelined.exchange(server, query, deadline, notes)
+        let place = self.enter(deadline)?;
+        self.exchange_in(&place, server, query, deadline, notes)
+    }
+
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        self.pipelined.enter(deadline)
+    }
+
+    fn exchange_in(
+        &self,
+        place: &Place<'_>,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        self.pipelined.exchange(place, server, query, deadline, notes)
     }
 
     fn stats(&self) -> TransportStats {

@@ -35,7 +35,7 @@ use super::ids::Ids;
 use super::judge::Judge;
 use super::notes::{Notes, TransportStats};
 use super::room::Room;
-use super::{MAX_IN_FLIGHT, Transport};
+use super::{MAX_IN_FLIGHT, Place, Transport};
 use crate::config::NameServer;
 use crate::proto::{Query, Reply};
 
@@ -213,7 +213,22 @@ impl Transport for Udp {
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        let _place = self.room.enter(deadline)?;
+        let place = self.enter(deadline)?;
+        self.exchange_in(&place, server, query, deadline, notes)
+    }
+
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        self.room.enter(deadline)
+    }
+
+    fn exchange_in(
+        &self,
+        _: &Place<'_>,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
         let ended = self.ask(server.address, query, deadline, notes);
         self.room.count(&ended, notes);
         ended
