@@ -5,11 +5,11 @@
 //! cargo run --release --example lookup -- --server 127.0.0.1:5353 --timeout 500 A www SLEEP 2000 A www
 //! ```
 //!
-//! For each `TYPE NAME` you see `status:`, what there is of the type, and `--`; why a lookup failed is on stderr.
+//! `--help` shows the usage. For each `TYPE NAME` you see `status:`, what there is of the type, and `--`; why a lookup failed is on stderr.
 //! `SLEEP MS` stands for a pause. Without `--server` the system's files say whom to ask.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -20,6 +20,9 @@ use grapeshot::dns::{Config, LookupError, LookupErrorKind, NameServer, Resolver,
 
 const USAGE: &str = "usage: lookup [--server IP:PORT]… [--search DOMAIN]… [--ndots N] [--timeout MS] [--attempts N] \
                      [--edns SIZE] TYPE NAME [TYPE NAME | SLEEP MS]…";
+
+/// Servers take datagrams of this size anyway; a smaller one is no wish that EDNS could carry (RFC 6891 §6.2.3).
+const LEAST_EDNS: u16 = 512;
 
 /// What is to be done, in its order.
 enum Step {
@@ -42,22 +45,44 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return ended(writeln!(io::stdout(), "{USAGE}"));
+    }
     let arguments = match Arguments::parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("lookup: {error}\n{USAGE}");
+            complain(&format!("{error}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
-    grapeshot::run(move || {
-        let resolver = resolver(&arguments);
-        for step in &arguments.steps {
-            match step {
-                Step::Sleep(duration) => grapeshot::sleep(*duration),
-                Step::Lookup(record_type, name) => show(&resolver, *record_type, name),
-            }
+    grapeshot::run(move || ended(work(&arguments)))
+}
+
+fn work(arguments: &Arguments) -> io::Result<()> {
+    let resolver = resolver(arguments);
+    for step in &arguments.steps {
+        match step {
+            Step::Sleep(duration) => grapeshot::sleep(*duration),
+            Step::Lookup(record_type, name) => show(&resolver, *record_type, name)?,
         }
-    })
+    }
+    Ok(())
+}
+
+/// Nobody reads on, as behind `| head -1`: that ends the program, and is no reason to panic.
+fn ended(printed: io::Result<()>) -> ExitCode {
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("cannot print: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// On stderr, where nobody may read either.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "lookup: {what}");
 }
 
 fn resolver(arguments: &Arguments) -> Resolver {
@@ -81,25 +106,26 @@ fn resolver(arguments: &Arguments) -> Resolver {
     builder.limit(Duration::from_secs(600)).build()
 }
 
-fn show(resolver: &Resolver, record_type: RecordType, name: &str) {
+fn show(resolver: &Resolver, record_type: RecordType, name: &str) -> io::Result<()> {
     let found = match name.parse::<IpAddr>() {
         // An address is looked up backwards.
         Ok(address) if record_type == RecordType::PTR => resolver.lookup(&reverse_name(address), record_type),
         _ => resolver.lookup(name, record_type),
     };
+    let mut out = io::stdout();
     match found {
         Ok(found) => {
-            println!("status: NOERROR");
+            writeln!(out, "status: NOERROR")?;
             for data in found.data() {
-                println!("{} {}", type_name(data.record_type()), present_data(data, Style::PLAIN));
+                writeln!(out, "{} {}", type_name(data.record_type()), present_data(data, Style::PLAIN))?;
             }
         }
         Err(error) => {
-            println!("status: {}", status(&error));
-            eprintln!("lookup: {error}");
+            writeln!(out, "status: {}", status(&error))?;
+            complain(&error.to_string());
         }
     }
-    println!("--");
+    writeln!(out, "--")
 }
 
 fn status(error: &LookupError) -> &'static str {
@@ -130,9 +156,9 @@ impl Arguments {
                 }
                 "--search" => parsed.search.push(absolute(value)?),
                 "--ndots" => parsed.ndots = Some(number(value)?),
-                "--timeout" => parsed.timeout = Some(Duration::from_millis(number(value)?)),
-                "--attempts" => parsed.attempts = Some(number(value)?),
-                "--edns" => parsed.edns = Some(Some(number(value)?).filter(|&size| size > 0)),
+                "--timeout" => parsed.timeout = Some(Duration::from_millis(number(nonzero(first, value)?)?)),
+                "--attempts" => parsed.attempts = Some(number(nonzero(first, value)?)?),
+                "--edns" => parsed.edns = Some(edns_size(value)?),
                 "SLEEP" => parsed.steps.push(Step::Sleep(Duration::from_millis(number(value)?))),
                 option if option.starts_with('-') => return Err(format!("{option} is no option")),
                 record_type => {
@@ -155,6 +181,19 @@ fn absolute(domain: &str) -> Result<Name, String> {
     let mut name = parse_name(domain).map_err(|error| format!("{domain:?}: {error}"))?;
     name.set_fqdn(true);
     Ok(name)
+}
+
+/// A size for EDNS, or nothing for none of it.
+fn edns_size(text: &str) -> Result<Option<u16>, String> {
+    match number(text)? {
+        0 => Ok(None),
+        size if size < LEAST_EDNS => Err(format!("--edns {size} is less than {LEAST_EDNS}, and not 0 for no EDNS")),
+        size => Ok(Some(size)),
+    }
+}
+
+fn nonzero<'a>(option: &str, text: &'a str) -> Result<&'a str, String> {
+    if number::<u64>(text)? > 0 { Ok(text) } else { Err(format!("{option} {text} leaves no chance of an answer")) }
 }
 
 fn number<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
