@@ -6,29 +6,35 @@
 //! cargo run --release --example dig -- -x 192.0.2.1 +short
 //! ```
 //!
-//! The reply is shown as a master file would have it. With `+trace` you see first, line by line, which server was asked over
-//! what, what it said and how long that took. `+noedns` leaves EDNS out, `+case` sends the letters in random case.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
+//! The reply is shown as a master file would have it, whatever its code: only without any the exit code is 1.
+//! `@192.0.2.53:5353` and `@[2001:db8::53]:5353` are a server and its port in one word.
+//! With `+trace` you see first, line by line, which server was asked over what, what it said and how long that took.
+//! `+noedns` leaves EDNS out, `+case` sends the letters in random case.
 
+use std::cell::RefCell;
+use std::error::Error;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use grapeshot::dns::proto::{
-    Name, Record, RecordType, Reply, Style, parse_name, parse_type, present_data, present_record, rcode_name,
+    Name, Query, Record, RecordType, Reply, Style, parse_name, parse_type, present_data, present_record, rcode_name,
     reverse_name, type_name,
 };
+use grapeshot::dns::transport::{ExchangeError, Notes, Tcp, Transport, Udp};
 use grapeshot::dns::{DNS_PORT, LookupError, NameServer, Resolver};
 
 const USAGE: &str =
-    "usage: dig [@SERVER] [-p PORT] NAME | -x ADDRESS [TYPE] [+tcp] [+trace] [+short] [+noedns] [+case]";
+    "usage: dig [@SERVER | @IP:PORT] [-p PORT] NAME | -x ADDRESS [TYPE] [+tcp] [+trace] [+short] [+noedns] [+case]";
 
 /// The patience of one who sits before the screen.
 const LIMIT: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
 struct Arguments {
-    /// A name or an address.
+    /// A name or an address, or an address with a port.
     server: Option<String>,
     port: Option<u16>,
     name: Option<Name>,
@@ -44,49 +50,92 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            eprintln!("dig: {error}\n{USAGE}");
+            complain(&format!("{error}\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
     grapeshot::run(move || match ask(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!(";; {error}");
+            complain(&error.to_string());
             ExitCode::FAILURE
         }
     })
 }
 
-fn ask(arguments: &Arguments) -> Result<(), LookupError> {
-    let resolver = resolver(arguments)?;
+/// On stderr, where nobody may read.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "dig: {what}");
+}
+
+fn ask(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let last = LastReply::default();
+    let resolver = resolver(arguments, &last)?;
     // Without a name it is the servers of the root.
     let name = arguments.name.clone().unwrap_or_else(Name::root);
     let default = if arguments.name.is_some() { RecordType::A } else { RecordType::NS };
     let (reply, trace) = resolver.query_traced(&name, arguments.record_type.unwrap_or(default));
+    let mut out = io::stdout();
     if arguments.trace {
-        trace.to_string().lines().for_each(|line| println!(";; {line}"));
+        trace.to_string().lines().try_for_each(|line| writeln!(out, ";; {line}"))?;
     }
-    let reply = reply?;
+    // What is a failure to a program is a reply like others to a person: only silence is none.
+    let reply = reply.or_else(|error| last.take().ok_or(error))?;
     if arguments.short {
-        reply.answers().iter().for_each(|record| println!("{}", present_data(&record.data, Style::MASTER)));
+        for record in reply.answers() {
+            writeln!(out, "{}", present_data(&record.data, Style::MASTER))?;
+        }
     } else {
-        show(&reply);
+        show(&mut out, &reply)?;
     }
     Ok(())
 }
 
+/// The last reply that came, whatever it said.
+type LastReply = Rc<RefCell<Option<Reply>>>;
+
+/// A transport that keeps the reply, which a resolver that finds no use for it does not.
+struct Keeping<T>(T, LastReply);
+
+impl<T: Transport> Transport for Keeping<T> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
+        self.exchange_noting(server, query, deadline, &mut Notes::default())
+    }
+
+    fn exchange_noting(
+        &self,
+        server: &NameServer,
+        query: &Query,
+        deadline: Instant,
+        notes: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
+        let reply = self.0.exchange_noting(server, query, deadline, notes)?;
+        self.1.replace(Some(reply.clone()));
+        Ok(reply)
+    }
+}
+
 /// Asks the server that was named, which may have to be looked up first.
-fn resolver(arguments: &Arguments) -> Result<Resolver, LookupError> {
+fn resolver(arguments: &Arguments, last: &LastReply) -> Result<Resolver, LookupError> {
     let port = arguments.port.unwrap_or(DNS_PORT);
     let servers: Option<Vec<NameServer>> = match &arguments.server {
-        Some(server) => {
-            let addresses = Resolver::system().resolve(server)?.socket_addresses(port);
-            Some(addresses.into_iter().map(NameServer::from).collect())
-        }
+        Some(server) => Some(match server.parse::<SocketAddr>() {
+            Ok(address) => vec![NameServer::from(address)],
+            Err(_) => {
+                let addresses = Resolver::system().resolve(server)?.socket_addresses(port);
+                addresses.into_iter().map(NameServer::from).collect()
+            }
+        }),
         None => None,
     };
     let Arguments { tcp, no_edns, random_case, .. } = *arguments;
-    let builder = Resolver::builder().limit(LIMIT).adjust(move |config| {
+    let builder = Resolver::builder().limit(LIMIT);
+    let builder = builder.udp(Keeping(Udp::default(), last.clone())).tcp(Keeping(Tcp::default(), last.clone()));
+    let builder = builder.adjust(move |config| {
         match &servers {
             Some(servers) => config.servers.clone_from(servers),
             None => config.servers.iter_mut().for_each(|server| set_port(&mut server.address, port)),
@@ -106,7 +155,7 @@ fn set_port(address: &mut SocketAddr, port: u16) {
     }
 }
 
-fn show(reply: &Reply) {
+fn show(out: &mut impl Write, reply: &Reply) -> io::Result<()> {
     let flags = [
         (true, " qr"),
         (reply.is_authoritative(), " aa"),
@@ -118,26 +167,27 @@ fn show(reply: &Reply) {
     let sections =
         [("ANSWER", reply.answers()), ("AUTHORITY", reply.authorities()), ("ADDITIONAL", reply.additionals())];
     let counts: Vec<String> = sections.iter().map(|(name, records)| format!("{name}: {}", records.len())).collect();
-    println!(";; status: {}, id: {}", rcode_name(reply.rcode()), reply.id());
-    println!(";; flags:{flags}; {}", counts.join(", "));
+    writeln!(out, ";; status: {}, id: {}", rcode_name(reply.rcode()), reply.id())?;
+    writeln!(out, ";; flags:{flags}; {}", counts.join(", "))?;
     if let Some(edns) = reply.edns() {
-        println!(";; EDNS: version {}, udp {}", edns.version, edns.udp_size);
+        writeln!(out, ";; EDNS: version {}, udp {}", edns.version, edns.udp_size)?;
     }
-    reply.extended_errors().iter().for_each(|error| println!(";; {error}"));
+    reply.extended_errors().iter().try_for_each(|error| writeln!(out, ";; {error}"))?;
     if let Some((name, record_type)) = reply.question() {
-        println!("\n;; QUESTION SECTION:\n;{name}\tIN\t{}", type_name(record_type));
+        writeln!(out, "\n;; QUESTION SECTION:\n;{name}\tIN\t{}", type_name(record_type))?;
     }
     for (title, records) in sections {
-        show_section(title, records);
+        show_section(out, title, records)?;
     }
-    println!("\n;; {} bytes", reply.message_length());
+    writeln!(out, "\n;; {} bytes", reply.message_length())
 }
 
-fn show_section(title: &str, records: &[Record]) {
-    if !records.is_empty() {
-        println!("\n;; {title} SECTION:");
-        records.iter().for_each(|record| println!("{}", present_record(record, Style::MASTER)));
+fn show_section(out: &mut impl Write, title: &str, records: &[Record]) -> io::Result<()> {
+    if records.is_empty() {
+        return Ok(());
     }
+    writeln!(out, "\n;; {title} SECTION:")?;
+    records.iter().try_for_each(|record| writeln!(out, "{}", present_record(record, Style::MASTER)))
 }
 
 impl Arguments {

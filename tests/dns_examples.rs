@@ -2,14 +2,15 @@
 //! `dig` against the forwarder.
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _, pipe};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use grapeshot::dns::proto::{Name, RData, Record, RecordType, Request, Response, ResponseCode, rdata};
+use grapeshot::dns::proto::{Name, RData, Record, RecordType, Reply, Request, Response, ResponseCode, rdata};
 use grapeshot_harness::{End, Output, Program, Ready, Running, Signal, example, require_from, unused_addr};
 
 /// Only a failure waits this long; a debug build on a busy machine is slow.
@@ -31,8 +32,13 @@ impl Server {
             let mut buf = [0; 4096];
             while let Ok((len, client)) = socket.recv_from(&mut buf) {
                 counter.fetch_add(1, Ordering::Relaxed);
-                if let Some(response) = answer(&Request::parse(&buf[..len]).unwrap()) {
-                    socket.send_to(&response.encode_for_datagram(), client).unwrap();
+                let request = Request::parse(&buf[..len]).unwrap();
+                if let Some(response) = answer(&request) {
+                    let mut response = response.encode_for_datagram();
+                    if request.name().to_ascii().starts_with("blocked.") {
+                        explain(&mut response);
+                    }
+                    socket.send_to(&response, client).unwrap();
                 }
             }
         });
@@ -67,6 +73,17 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
+/// Adds an extended error (RFC 8914) to the OPT record, which is empty and the message's last.
+fn explain(response: &mut Vec<u8>) {
+    let text = b"not in this house";
+    let length = text.len() as u16;
+    response.truncate(response.len() - 2);
+    for field in [length + 6, 15, length + 2, 15] {
+        response.extend(field.to_be_bytes());
+    }
+    response.extend(text);
+}
+
 /// A small zone, `example.`; `None` for a name about which the server is silent.
 fn answer(request: &Request) -> Option<Response> {
     let label = String::from_utf8(request.name().iter().next().unwrap_or_default().to_ascii_lowercase()).unwrap();
@@ -95,6 +112,7 @@ fn answer(request: &Request) -> Option<Response> {
         }
         ("www", _) => absent(ResponseCode::NoError),
         ("broken", _) => Some(request.respond(ResponseCode::ServFail)),
+        ("blocked", _) => Some(request.respond(ResponseCode::Refused)),
         ("closed", _) => Some(request.respond(ResponseCode::Refused)),
         ("silent", _) => None,
         _ => absent(ResponseCode::NXDomain),
@@ -104,6 +122,13 @@ fn answer(request: &Request) -> Option<Response> {
 fn lookup(server: SocketAddr, arguments: &[&str]) -> Output {
     let server = server.to_string();
     example("lookup").unwrap().args(["--server", &server]).args(arguments).output(PATIENCE).unwrap()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    match output.end {
+        End::Exited(status) => status.code(),
+        _ => None,
+    }
 }
 
 /// Starts the forwarder before a server.
@@ -169,6 +194,49 @@ fn lookup_gives_up_in_time_and_searches() {
 }
 
 #[test]
+fn lookup_shows_its_usage_on_request_and_on_a_mistake() {
+    for option in ["--help", "-h"] {
+        let output = example("lookup").unwrap().arg(option).output(PATIENCE).unwrap();
+        assert!(output.assert_success().stdout.text().starts_with("usage: lookup "), "{output}");
+    }
+    for mistake in [["--timeout", "0"], ["--attempts", "0"], ["--edns", "10"], ["--edns", "70000"]] {
+        let output = example("lookup").unwrap().args(mistake).args(["A", "www.example"]).output(PATIENCE).unwrap();
+        assert_eq!(code(&output), Some(2), "{output}");
+        assert!(output.stderr.text().contains("usage: lookup "), "{output}");
+    }
+}
+
+/// Runs an example whose output nobody reads; answers with its exit code and what it complained about.
+fn unread(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    // Built if it was not, but the harness would read.
+    example(name).unwrap();
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(writer).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_closed_stdout_is_an_end_and_no_panic() {
+    let server = Server::start();
+    let address = server.address.to_string();
+    let asking = format!("@{address}");
+    for (name, arguments) in [
+        ("lookup", &["--server", &address, "A", "www.example", "A", "www.example"][..]),
+        ("lookup", &["--help"]),
+        ("dig", &[&asking, "www.example"]),
+        ("dig", &[&asking, "www.example", "+short"]),
+        ("dig", &[&asking, "gone.example", "+trace"]),
+        ("dns_forwarder", &["--listen", "127.0.0.1:0"]),
+    ] {
+        let (code, complaint) = unread(name, arguments);
+        assert_eq!((code, complaint.lines().count()), (Some(1), 1), "{name} {arguments:?}: {complaint}");
+    }
+}
+
+#[test]
 fn lookup_fetches_over_tcp_what_does_not_fit_a_datagram() {
     let server = Server::start();
     for arguments in [
@@ -195,6 +263,58 @@ fn the_forwarder_says_what_its_server_says_and_asks_once() {
     running.signal(Signal::INT).unwrap();
     assert_eq!(running.wait_exit(PATIENCE).unwrap().code(), Some(0), "{}", running.stderr());
     assert!(running.stdout().text().contains("queries were sent"), "{}", running.stdout());
+}
+
+#[test]
+fn the_forwarder_passes_on_why_and_answers_for_a_silent_server() {
+    let server = Server::start();
+    let (_running, address) = forwarder(server.address);
+    let asking = format!("@{address}");
+    let dig = |arguments: &[&str]| example("dig").unwrap().arg(&asking).args(arguments).output(PATIENCE).unwrap();
+    for arguments in [&["blocked.example"][..], &["blocked.example", "+tcp"]] {
+        let output = dig(arguments);
+        let text = output.assert_success().stdout.text();
+        assert!(text.contains("status: REFUSED"), "{output}");
+        assert!(text.contains(";; Blocked (15): not in this house\n"), "{output}");
+    }
+    // Without EDNS there is no place for it.
+    let output = dig(&["blocked.example", "+noedns"]);
+    let text = output.assert_success().stdout.text();
+    assert!(text.contains("status: REFUSED") && !text.contains("Blocked"), "{output}");
+    // As long as a client waits that is told nothing.
+    let output = lookup(address, &["--timeout", "5000", "--attempts", "1", "A", "silent.example"]);
+    assert_eq!(output.assert_success().stdout.text(), "status: SERVFAIL\n--\n");
+}
+
+#[test]
+fn the_forwarder_refuses_other_classes_than_the_internets() {
+    let server = Server::start();
+    let (_running, address) = forwarder(server.address);
+    let question = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(question, address).unwrap();
+    let mut buf = [0; 512];
+    let len = socket.recv(&mut buf).unwrap();
+    let reply = Reply::parse(&buf[..len]).unwrap();
+    assert_eq!((reply.id(), reply.rcode()), (7, ResponseCode::Refused));
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&[&(question.len() as u16).to_be_bytes(), &question[..]].concat()).unwrap();
+    let mut framed = vec![0; len + 2];
+    stream.read_exact(&mut framed).unwrap();
+    assert_eq!((usize::from(u16::from_be_bytes([framed[0], framed[1]])), &framed[2..]), (len, &buf[..len]));
+}
+
+#[test]
+fn the_forwarder_says_which_port_is_taken() {
+    let server = Server::start();
+    let address = server.address.to_string();
+    let output = example("dns_forwarder").unwrap().args(["--listen", &address]).output(PATIENCE).unwrap();
+    assert_eq!(code(&output), Some(1), "{output}");
+    let complaint = output.stderr.text();
+    assert!(complaint.starts_with(&format!("dns_forwarder: cannot listen on {address}: ")), "{output}");
+    assert_eq!(complaint.lines().count(), 1, "{output}");
 }
 
 #[test]
@@ -239,7 +359,27 @@ fn our_dig_shows_the_reply_and_how_it_came() {
     }
     assert_eq!(dig(&["+short", "+tcp", "www.example", "TXT"]).assert_success().stdout.text(), "\"v=spf1 \" \"-all\"\n");
     assert!(dig(&["gone.example"]).assert_success().stdout.text().contains("status: NXDOMAIN"));
-    let refused = dig(&["closed.example"]);
-    assert!(matches!(refused.end, End::Exited(status) if status.code() == Some(1)), "{refused}");
-    assert!(refused.stdout.text().starts_with(";; refused by the server: closed.example."), "{refused}");
+    for (name, status) in
+        [("closed.example", "REFUSED"), ("broken.example", "SERVFAIL"), ("blocked.example", "REFUSED")]
+    {
+        let output = dig(&[name]);
+        let text = output.assert_success().stdout.text();
+        assert!(text.contains(&format!("status: {status}")) && text.contains("QUESTION SECTION"), "{output}");
+        assert_eq!(text.contains(";; Blocked (15): not in this house\n"), name == "blocked.example", "{output}");
+    }
+}
+
+#[test]
+fn our_dig_takes_an_address_with_its_port() {
+    let server = Server::start();
+    let asking =
+        |server: &str| example("dig").unwrap().args([server, "www.example", "+trace"]).output(PATIENCE).unwrap();
+    let output = asking(&format!("@{}", server.address));
+    assert!(output.assert_success().stdout.text().contains("192.0.2.1\n"), "{output}");
+    // Nobody listens there, and that is said at once.
+    let nobody = format!("[::1]:{}", server.address.port());
+    let output = asking(&format!("@{nobody}"));
+    assert_eq!(code(&output), Some(1), "{output}");
+    assert!(output.stdout.text().contains(&format!("asking {nobody} over UDP")), "{output}");
+    assert!(output.stderr.text().starts_with("dig: ") && output.stderr.text().lines().count() == 1, "{output}");
 }
