@@ -44,7 +44,7 @@
 //! - An end without close_notify is an error, never an end of stream (RFC 8446 section 6.1, RFC 5246 section 7.2.1).
 //! - Verification is on. What weakens it has `danger` in its name, and there is one such call.
 //! - A mistake in a certificate or key is found when the configuration is made, with file and line.
-//! - A renewed certificate is for new connections; those that exist keep theirs.
+//! - A renewed certificate is for new connections; those that exist keep theirs. One that has expired renews nothing.
 //!
 //! # Features
 //!
@@ -56,6 +56,7 @@
 //! # What is absent
 //!
 //! Names are verified and not looked up. Early data (RFC 8446 section 2.3), which can be replayed.
+//! A server's own certificate may have expired when it starts: [`Identity::not_after`] says when it does.
 //! Versions before 1.2 (RFC 8996) and renegotiation. OCSP is not asked; revocation lists can be given.
 //! Encrypted client hello, raw public keys and certificate compression are to be had by way of a configuration of rustls.
 //!

@@ -4,8 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use rustls::server::VerifierBuilderError;
+
+use crate::proto::{Date, Span};
 
 /// What is said besides of a name that is not ASCII.
 pub(crate) const IN_ASCII: &str = "; an international name is given in its ASCII form, xn--… (RFC 5890)";
@@ -72,6 +75,13 @@ pub enum ConfigError {
         key: Option<Place>,
         /// Where the certificate begins to which the key does belong, if it stands further down in the chain.
         belongs_to: Option<Place>,
+    },
+    /// A certificate that has expired was to take the place of one that has not.
+    Expired {
+        /// Where the certificate begins.
+        certificate: Option<Place>,
+        /// The last moment at which it held.
+        not_after: SystemTime,
     },
     /// The certificate does not hold for a name that it was to be shown for.
     NotForName {
@@ -162,6 +172,11 @@ impl fmt::Display for ConfigError {
                     Some(place) => write!(f, "; it belongs to the one at {place}, which must come first"),
                     None => Ok(()),
                 }
+            }
+            E::Expired { certificate, not_after } => {
+                let (end, now) = (Date::from(*not_after), Date::from(SystemTime::now()));
+                let ago = Span(now.0.saturating_sub(end.0));
+                write!(f, "the certificate{} expired on {end}, {ago} ago; the one in use has not", At(certificate))
             }
             E::NotForName { name, certificate } => {
                 write!(f, "the certificate{} does not hold for the name {name}", At(certificate))

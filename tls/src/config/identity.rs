@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
@@ -11,11 +12,13 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use super::error::{ConfigError, Place};
 use super::pem::{self, PemText};
 use super::provider::provider;
+use crate::proto::validity;
 
 /// A chain of certificates, the end's first, and the private key that belongs to it.
 ///
 /// It is checked when it is made: what cannot be parsed, and a key that is not the certificate's, never get further.
-/// Whether the chain leads to a root is for the peer to say.
+/// Whether the chain leads to a root is for the peer to say, and so is whether it holds today: one that has expired is
+/// taken. A server that would rather not start with it asks for [`not_after`](Identity::not_after).
 ///
 /// # Examples
 ///
@@ -84,6 +87,32 @@ impl Identity {
     /// The certificates, the end's first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified.cert
+    }
+
+    /// The first moment at which the end's certificate holds (RFC 5280 section 4.1.2.5). Those that follow in the
+    /// chain are not looked at.
+    ///
+    /// `None` if there is no certificate, or its date cannot be read. What is before 1970 is given as its beginning.
+    pub fn not_before(&self) -> Option<SystemTime> {
+        Some(validity(self.chain().first()?)?.not_before.into())
+    }
+
+    /// The last moment at which the end's certificate holds; else as [`not_before`](Identity::not_before).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "self-signed")] {
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let identity = grapeshot_tls::SelfSigned::new(["localhost"])?.identity()?;
+    /// let left = identity.not_after().and_then(|end| end.duration_since(SystemTime::now()).ok());
+    /// assert!(left > Some(Duration::from_secs(7 * 24 * 60 * 60)), "it should be renewed this week");
+    /// # }
+    /// # Ok::<(), grapeshot_tls::ConfigError>(())
+    /// ```
+    pub fn not_after(&self) -> Option<SystemTime> {
+        Some(validity(self.chain().first()?)?.not_after.into())
     }
 
     /// What rustls uses of it.

@@ -13,6 +13,7 @@
 //!
 //! - Connections that exist keep the certificate they began with.
 //! - A pair is put in use whole or not at all: the key belongs to the certificate, and that holds for its names.
+//! - A certificate that has expired never takes the place of one that has not. Other than that, dates are not looked at.
 //! - A file that stays bad is reported once.
 
 use std::collections::{HashSet, VecDeque};
@@ -22,7 +23,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use grapeshot_core::events::watch::Watcher;
 use grapeshot_core::{WaitLimit, now};
@@ -69,7 +70,8 @@ pub enum Reload {
 
 /// Watches the files that the identities of a [`ServerConfig`] were read from, and puts new ones in use.
 ///
-/// The configuration is shared by its clones, so one coroutine of one thread does this for all that serve with it.
+/// An expired certificate is refused while the one in use has not expired; nobody is told that the one in use is about
+/// to, which [`Identity::not_after`] says. The configuration is shared by its clones, so one coroutine of one thread does this for all that serve with it.
 ///
 /// # Examples
 ///
@@ -255,8 +257,20 @@ fn renew(slot: &Slot, files: &Files) -> Result<Option<Identity>, ConfigError> {
     if identity.chain() == slot.current().chain() {
         return Ok(None);
     }
+    not_worse(&identity, &slot.current())?;
     slot.replace(identity.clone())?;
     Ok(Some(identity))
+}
+
+/// Old files put back by mistake do not end the service. One that has expired is replaced by whatever there is.
+fn not_worse(identity: &Identity, current: &Identity) -> Result<(), ConfigError> {
+    let now = SystemTime::now();
+    match identity.not_after() {
+        Some(not_after) if not_after < now && current.not_after() >= Some(now) => {
+            Err(ConfigError::Expired { certificate: identity.place().cloned(), not_after })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads all files now, whether or not they seem to have changed.

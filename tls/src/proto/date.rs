@@ -1,11 +1,41 @@
 //! Points in time as a person reads them: in the Gregorian calendar, in UTC.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// The days from 1 March of the year 0, in which a period of 400 years began.
+const FIRST_OF_1970: u64 = 719_468;
+
 /// A number of seconds since 1970 began, shown as `2024-02-29 12:34:56 UTC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Date(pub(crate) u64);
+
+impl Date {
+    /// A moment of a day. What was before 1970 is taken for its first second; nothing for a month or day that is none.
+    pub(crate) fn of(year: u64, month: u64, day: u64, second: u64) -> Option<Date> {
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) || second > DAY {
+            return None;
+        }
+        let (year, from_march) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+        let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
+        Some(Date((days * DAY + second).saturating_sub(FIRST_OF_1970 * DAY)))
+    }
+}
+
+impl From<SystemTime> for Date {
+    fn from(time: SystemTime) -> Date {
+        Date(time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+}
+
+impl From<Date> for SystemTime {
+    fn from(date: Date) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(date.0)
+    }
+}
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,8 +50,7 @@ impl fmt::Display for Date {
 ///
 /// Source: H. Hinnant, "chrono-compatible low-level date algorithms".
 fn civil(days: u64) -> (u64, u64, u64) {
-    // From 1 March of the year 0, in which a period of 400 years began.
-    let days = days + 719_468;
+    let days = days + FIRST_OF_1970;
     let (period, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
@@ -61,6 +90,8 @@ mod tests {
             (253_402_300_799, "9999-12-31 23:59:59 UTC"),
         ] {
             assert_eq!(Date(seconds).to_string(), date);
+            let (year, month, day) = civil(seconds / DAY);
+            assert_eq!(Date::of(year, month, day, seconds % DAY), Some(Date(seconds)));
         }
     }
 

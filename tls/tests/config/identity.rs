@@ -1,12 +1,13 @@
 //! Chains and keys from PEM, and what is said of mistakes.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use grapeshot_core::test;
 use grapeshot_harness::TempDir;
 use grapeshot_tls::{ConfigError, Identity, Place, SelfSigned, ServerConfig};
 
-use crate::ends::{meet, shown};
+use crate::ends::{Authority, meet, shown};
 
 fn signed() -> SelfSigned {
     SelfSigned::new(["localhost"]).unwrap()
@@ -189,4 +190,17 @@ fn a_certificate_for_nothing_is_not_made() {
         assert_eq!(SelfSigned::new(names.iter().copied()).unwrap_err().to_string(), reason);
     }
     SelfSigned::new(["*.example.org", "::1", "127.0.0.1", "xn--n-mga2l.de", "a_b.example"]).unwrap();
+}
+
+#[test]
+fn rfc_5280_4_1_2_5_an_identity_tells_its_dates() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    // Up to 2049 a date has two digits for its year, and four from then on.
+    for (from, to) in [(951_868_799, 1_735_689_600), (1_735_689_600, 4_107_542_400)] {
+        let identity = Authority::new().issue("localhost", |params| {
+            params.not_before = at(from).into();
+            params.not_after = at(to).into();
+        });
+        assert_eq!((identity.not_before(), identity.not_after()), (Some(at(from)), Some(at(to))));
+    }
 }

@@ -4,12 +4,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use grapeshot_core::{now, sleep, spawn, test, with_timeout};
 use grapeshot_harness::TempDir;
 use grapeshot_tls::rustls::pki_types::CertificateDer;
 use grapeshot_tls::{ClientConfig, ConfigError, Identity, Reload, Reloader, SelfSigned, ServerConfig};
+use rcgen::{CertificateParams, KeyPair};
 
 use crate::ends::{meet, shown};
 
@@ -302,5 +303,44 @@ fn a_wait_that_is_cancelled_loses_no_change() {
         let began = now();
         assert_eq!(replaced(next(&mut reloader)).chain()[0], expected);
         assert_eq!(now(), began);
+    });
+}
+
+/// A pair for `localhost` that stopped holding so long ago.
+fn write_expired(files: &Files, ago: Duration) -> CertificateDer<'static> {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = (SystemTime::now() - ago).into();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(files.chain(), certificate.pem()).unwrap();
+    fs::write(files.key(), key.serialize_pem()).unwrap();
+    certificate.der().clone()
+}
+
+#[test]
+fn an_expired_certificate_does_not_take_the_place_of_a_valid_one() {
+    test::run(|| {
+        let files = Files::new();
+        let server = files.config();
+        let mut reloader = Reloader::new(&server).unwrap();
+        write_expired(&files, Duration::from_secs(690 * 86_400));
+        let error = refused(next(&mut reloader));
+        assert!(matches!(error, ConfigError::Expired { .. }), "{error}");
+        assert!(error.to_string().ends_with(", 690 days ago; the one in use has not"), "{error}");
+        assert_eq!(files.shown_by(&server), end(&files.signed));
+    });
+}
+
+#[test]
+fn an_expired_certificate_is_replaced_by_whatever_there_is() {
+    test::run(|| {
+        let files = Files::new();
+        write_expired(&files, Duration::from_secs(690 * 86_400));
+        let mut reloader = Reloader::new(&files.config()).unwrap();
+        let later = write_expired(&files, Duration::from_secs(86_400));
+        assert_eq!(replaced(next(&mut reloader)).chain()[0], later);
+        let renewed = files.renewed();
+        write(files.dir.path(), &renewed);
+        assert_eq!(replaced(next(&mut reloader)).chain()[0], end(&renewed));
     });
 }
