@@ -422,6 +422,10 @@ pub(crate) fn search<T>(
         let step = step_of(&error);
         search.note(step);
         errors.push((step, error));
+        // Further servers would be asked with no time left for their replies.
+        if now() >= call.deadline {
+            break;
+        }
     }
     let verdict = search.verdict();
     let decisive = errors.iter().position(|(step, _)| *step == verdict);

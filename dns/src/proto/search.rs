@@ -13,9 +13,10 @@
 //! | no such name | goes on | "no such name" |
 //! | no such data | goes on | is remembered, and wins over "no such name" |
 //! | server failure | goes on | is remembered, and wins over "no such name" |
-//! | no answer | skips to the name as it is | is the result |
+//! | no answer | skips to the name as it is, if that is to come | is the result |
 //!
-//! If the name as it is was asked for first, its outcome is the result of a search that found nothing.
+//! If the name as it is was asked for first, its outcome is the result of a search that found nothing, and whatever it is,
+//! the list follows.
 //!
 //! # Invariants
 //!
@@ -35,7 +36,7 @@ pub enum SearchStep {
     NoData,
     /// A server has failed at it.
     ServerFailure,
-    /// Nobody answered, or the lookup cannot be done for another reason: to go on would only take longer.
+    /// Nobody answered, or the lookup cannot be done for another reason: the rest of the list would only take longer.
     NoAnswer,
 }
 
@@ -93,10 +94,11 @@ impl Search {
 
     /// Notes what came of the last candidate, if it was no answer.
     pub fn note(&mut self, outcome: SearchStep) {
-        if outcome == SearchStep::NoAnswer {
+        let decides = self.asks_as_is && self.starts_as_is;
+        // Whoever does not answer for a name at the top may well do so for one's own domains, as glibc has it.
+        if outcome == SearchStep::NoAnswer && !decides {
             self.left.retain(|name| *name == self.as_typed);
         }
-        let decides = self.asks_as_is && self.starts_as_is;
         if decides || self.remembered.is_none_or(|known| !self.starts_as_is && weight(outcome) > weight(known)) {
             self.remembered = Some(outcome);
         }
@@ -212,7 +214,13 @@ mod tests {
     #[test]
     fn no_answer_skips_the_rest_of_the_list() {
         assert_verdict("www", &[NoAnswer, NoSuchName], NoAnswer);
-        assert_verdict("x.www", &[NoAnswer], NoAnswer);
+        assert_verdict("x.www", &[NoSuchName, NoAnswer], NoSuchName);
+    }
+
+    #[test]
+    fn no_answer_for_the_name_as_it_is_leaves_the_list_if_it_came_first() {
+        assert_verdict("x.www", &[NoAnswer, NoSuchName, NoData], NoAnswer);
+        assert_verdict("x.www", &[NoAnswer, NoAnswer], NoAnswer);
     }
 
     #[test]

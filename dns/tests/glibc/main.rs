@@ -401,6 +401,23 @@ fn no_dots_are_asked_for() {
 }
 
 #[test]
+fn the_search_list_follows_whatever_came_of_the_name_as_it_is() {
+    let files = Files { hosts: HOSTS, resolv_conf: RESOLV_CONF, nsswitch_conf: "hosts: files dns\n" };
+    let names = [
+        "top.refused",
+        "top.notimp",
+        "top.formerr",
+        "top.silent",
+        "top.failing",
+        "top.stuck",
+        "top.refused.",
+        "top.notimp.",
+        "top.nowhere",
+    ];
+    compare("the_search_list_follows_whatever_came_of_the_name_as_it_is", &files, &names, &[]);
+}
+
+#[test]
 fn the_last_of_domain_and_search_counts() {
     let resolv_conf =
         "search b.test\nnameserver 127.0.0.1\ndomain a.test\noptions single-request timeout:1 attempts:1\n";

@@ -8,7 +8,8 @@ use grapeshot_dns::proto::{Name, RData, Record, RecordType, ResponseCode};
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA, TXT};
 
-/// What the server knows: names, types and values; a type `FAIL`, `REFUSED` or `SILENT` is what it does instead.
+/// What the server knows: names, types and values; a type `FAIL`, `REFUSED`, `NOTIMP`, `FORMERR` or `SILENT` is what it does
+/// instead.
 const ZONE: &[(&str, &str, &str)] = &[
     ("www.a.test", "A", "192.0.2.1"),
     ("www.a.test", "AAAA", "2001:db8::1"),
@@ -36,6 +37,19 @@ const ZONE: &[(&str, &str, &str)] = &[
     ("allfail", "FAIL", ""),
     ("refused.a.test", "REFUSED", ""),
     ("refused.b.test", "A", "192.0.2.22"),
+    ("top.refused", "REFUSED", ""),
+    ("top.refused.b.test", "A", "192.0.2.40"),
+    ("top.notimp", "NOTIMP", ""),
+    ("top.notimp.b.test", "A", "192.0.2.41"),
+    ("top.formerr", "FORMERR", ""),
+    ("top.formerr.b.test", "A", "192.0.2.42"),
+    ("top.silent", "SILENT", ""),
+    ("top.silent.b.test", "A", "192.0.2.43"),
+    ("top.failing", "FAIL", ""),
+    ("top.failing.b.test", "A", "192.0.2.44"),
+    ("top.stuck", "REFUSED", ""),
+    ("top.stuck.a.test", "REFUSED", ""),
+    ("top.stuck.b.test", "A", "192.0.2.45"),
     ("halffail.a.test", "A", "192.0.2.23"),
     ("both.a.test", "A", "192.0.2.24"),
     ("both.b.test", "A", "192.0.2.25"),
@@ -97,6 +111,9 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
             None if ZONE.iter().any(|(owner, ..)| owner.ends_with(&format!(".{name}"))) => break,
             None => reply.metadata.response_code = ResponseCode::NXDomain,
             Some((_, "FAIL", _)) => reply.metadata.response_code = ResponseCode::ServFail,
+            Some((_, "SILENT", _)) => return None,
+            Some((_, "NOTIMP", _)) => reply.metadata.response_code = ResponseCode::NotImp,
+            Some((_, "FORMERR", _)) => reply.metadata.response_code = ResponseCode::FormErr,
             Some((_, "REFUSED", _)) => reply.metadata.response_code = ResponseCode::Refused,
             // Of half a failure the other half is a failure to say anything about IPv6.
             Some(("halffail.a.test", ..)) if question.query_type() == RecordType::AAAA => {
