@@ -150,6 +150,7 @@ fn lookup(server: SocketAddr) -> Outcome {
     Resolver::new(Config::with_servers([name_server.address()])).install();
     let mut client = Client::connect(server)?;
     expect_answer(&client.get(&format!("/lookup/{}", NameServer::HOST))?, 200, &format!("{}\n", NameServer::ADDRESS))?;
+    expect("status for what is no name", client.get("/lookup/a..b")?.status, 400)?;
     expect("status for an unknown name", client.get("/lookup/nobody.example.org")?.status, 404)?;
     // The sockets to that server go with its resolver.
     Resolver::new(Config::default()).install();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
-use grapeshot::dns::Resolver;
+use grapeshot::dns::{LookupErrorKind, Resolver};
 use grapeshot::http::{Handler, Request, Response, StatusCode};
 use grapeshot::{coroutines, sleep};
 
@@ -57,7 +57,11 @@ fn lookup(host: &str) -> Response {
     match Resolver::of_thread().resolve(host) {
         Ok(host) => Response::text(host.addresses().map(|address| format!("{address}\n")).collect::<String>()),
         Err(error) => {
-            let status = if error.is_absence() { StatusCode::NOT_FOUND } else { StatusCode::BAD_GATEWAY };
+            let status = match error.kind() {
+                LookupErrorKind::BadName(_) => StatusCode::BAD_REQUEST,
+                _ if error.is_absence() => StatusCode::NOT_FOUND,
+                _ => StatusCode::BAD_GATEWAY,
+            };
             Response::text(format!("{error}\n")).status(status)
         }
     }
