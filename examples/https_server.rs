@@ -8,13 +8,16 @@
 //! ```
 //!
 //! The authority that signed the certificate is written to the file, for a client to trust; its key never leaves the process.
+//! A file that another program has written is not replaced.
 //! The first request is answered with what was agreed on. The second comes without TLS and is told where to go instead.
 //! The third trusts the authorities of the system only, and so refuses: nobody is asked to switch verification off.
 //! A program of your own needs the feature `self-signed` for such a certificate. Every failed handshake is a line on stderr; Ctrl-C ends it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 use std::process::ExitCode;
 
 use grapeshot::http::{Request, Response, Server, StatusCode};
@@ -22,6 +25,9 @@ use grapeshot::tls::SelfSigned;
 
 /// The names and addresses that the certificate is for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// How the file begins, so that the next run knows that it may be replaced; readers pass over it (RFC 7468 §2).
+const MARK: &str = "The authority of the example https_server, replaced at every start.\n";
 
 fn main() -> ExitCode {
     let Some((listen, authority)) = arguments() else {
@@ -39,12 +45,26 @@ fn main() -> ExitCode {
 
 fn serve(listen: &str, authority: &str) -> Result<(), Box<dyn Error>> {
     let own = SelfSigned::new(NAMES)?;
-    fs::write(authority, own.authority_pem()).map_err(|error| format!("cannot write {authority}: {error}"))?;
+    write_authority(authority.as_ref(), &own).map_err(|error| format!("cannot write {authority}: {error}"))?;
     let server = Server::bind(listen)?
         .tls_and_plain(own.server_config()?)
         .log_handshakes(|peer, error| eprintln!("no handshake with {peer}: {error}"));
     println!("listening on https://{}, to be trusted by {authority}", server.local_addr()?);
     Ok(server.serve(answer)?)
+}
+
+/// Writes the authority to a file that is new, or that an earlier run has written.
+fn write_authority(path: &Path, own: &SelfSigned) -> io::Result<()> {
+    // Reading from a terminal or a pipe would wait; there is nothing to lose in them either.
+    if path.is_file() {
+        let mut start = Vec::new();
+        File::open(path)?.take(MARK.len() as u64).read_to_end(&mut start)?;
+        if start != MARK.as_bytes() {
+            let why = "it is there already, and not from this program; give another --authority";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+    }
+    fs::write(path, format!("{MARK}{}", own.authority_pem()))
 }
 
 fn answer(request: &mut Request<'_>) -> Response {

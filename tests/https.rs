@@ -107,6 +107,24 @@ fn curl_is_answered_when_it_trusts_the_authority_and_refuses_when_it_does_not() 
 }
 
 #[test]
+fn an_authority_is_replaced_by_its_like_and_nothing_else_is() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("authority.pem");
+    let program = || example("https_server").unwrap().args(["--listen", "127.0.0.1:0", "--authority"]).arg(&file);
+    let start = || program().ready_when(Ready::line("listening on https://")).start().unwrap();
+    drop(start());
+    let first = fs::read(&file).unwrap();
+    drop(start());
+    assert_ne!(fs::read(&file).unwrap(), first);
+    let others = SelfSigned::new(["localhost"]).unwrap().authority_pem();
+    fs::write(&file, &others).unwrap();
+    let refused = program().output(PATIENCE).unwrap();
+    assert!(!refused.end.success(), "{refused}");
+    assert!(refused.stderr.text().starts_with("https_server: cannot write "), "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), others);
+}
+
+#[test]
 fn both_versions_of_tls_carry_bodies_byte_for_byte_on_one_connection() {
     let secure = Secure::echo();
     let body = pattern(7 << 20);
