@@ -36,18 +36,19 @@ const BLOCK: usize = 16 * 1024;
 /// The names that the spy's own certificate is for, and the one that is asked for when the client asks for none.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
+const USAGE: &str = "usage: tls_proxy_spy [--listen ADDRESS:PORT] --to ADDRESS:PORT [--cacert FILE] \
+                     (--authority FILE | --cert FILE --key FILE) | tls_proxy_spy --self-test";
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let work = move || match Options::parse(&arguments) {
-        _ if arguments == ["--self-test"] => self_test(),
-        Some(options) => options.serve(),
-        None => Err("usage: tls_proxy_spy [--listen ADDRESS:PORT] --to ADDRESS:PORT [--cacert FILE] \
-                     (--authority FILE | --cert FILE --key FILE) | tls_proxy_spy --self-test"
-            .into()),
-    };
-    grapeshot::run(move || match work() {
+    let options = Options::parse(&arguments);
+    if options.is_none() && arguments != ["--self-test"] {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    grapeshot::run(move || match options.map_or_else(self_test, |options| options.serve()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tls_proxy_spy: {error}");
@@ -82,7 +83,9 @@ impl Options {
                 _ => return None,
             }
         }
-        options.to.is_some().then_some(options)
+        let given = (&options.authority, &options.cert, &options.key);
+        let has_identity = matches!(given, (Some(_), None, None) | (None, Some(_), Some(_)));
+        (options.to.is_some() && has_identity).then_some(options)
     }
 
     fn serve(&self) -> Outcome<()> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use grapeshot::tls::SelfSigned;
-use grapeshot_harness::{Program, Ready, Running, TempDir, example, require};
+use grapeshot_harness::{End, Program, Ready, Running, TempDir, example, require};
 
 /// Never reached by a test that passes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +100,15 @@ fn a_server_that_the_spy_does_not_believe_gets_nothing() {
     assert!(!output.stdout.text().contains("terces"), "{output}");
     let line = world.spy.wait_line("#1 failed: ", PATIENCE).unwrap();
     assert!(line.contains("localhost"), "{line}");
+}
+
+#[test]
+fn bad_arguments_get_the_usage_and_code_2() {
+    for arguments in [&[][..], &["--to", "127.0.0.1:1"], &["--authority", "x.pem"], &["--spy"]] {
+        let output = example("tls_proxy_spy").unwrap().args(arguments).output(PATIENCE).unwrap();
+        assert!(matches!(output.end, End::Exited(status) if status.code() == Some(2)), "{output}");
+        assert!(output.stderr.text().starts_with("usage: tls_proxy_spy "), "{output}");
+    }
 }
 
 #[test]
