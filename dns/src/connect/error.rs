@@ -20,9 +20,10 @@ use crate::error::{LookupError, LookupErrorKind};
 ///     let error = Resolver::new(Config::default()).connect("www.invalid", 80).unwrap_err();
 ///     assert!(matches!(error.kind(), ConnectErrorKind::Lookup(_)));
 ///     assert!(error.to_string().starts_with("cannot connect to www.invalid, port 80: no such name: www.invalid."));
+///     // A program that ends with it says the same.
+///     assert_eq!(format!("{error:?}"), format!("ConnectError({error})"));
 /// });
 /// ```
-#[derive(Debug)]
 pub struct ConnectError {
     pub(super) host: String,
     pub(super) port: Option<u16>,
@@ -113,6 +114,13 @@ impl fmt::Display for ConnectError {
             write!(f, "{before}{address}: {error} after {took:.0?}")?;
         }
         Ok(())
+    }
+}
+
+/// As for people: a program that ends with an error shows it in this form.
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectError({self})")
     }
 }
 
