@@ -10,7 +10,6 @@ use crate::proto::client::{MalformedResponse, Origin, RequestError, UrlError};
 /// Why there is no answer, or not all of it.
 ///
 /// The reader of a body gives it within an [`io::Error`]: [`ClientError::within`] finds it there.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The URL cannot be asked for. The caller's fault; nothing was sent.
@@ -166,6 +165,13 @@ impl fmt::Display for ClientError {
     }
 }
 
+/// As for people: a program that ends with an error shows it in this form.
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientError({self})")
+    }
+}
+
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -202,5 +208,16 @@ impl From<RequestError> for ClientError {
 impl From<MalformedResponse> for ClientError {
     fn from(error: MalformedResponse) -> ClientError {
         ClientError::Malformed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ends_with_an_error_says_it_in_words() {
+        let error = ClientError::TimedOut { phase: Phase::Head, limit: Duration::from_secs(30) };
+        assert_eq!(format!("{error:?}"), "ClientError(no answer within 30s)");
     }
 }
