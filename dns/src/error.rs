@@ -36,6 +36,7 @@ pub struct LookupError {
     details: Arc<Details>,
 }
 
+#[derive(Clone)]
 struct Details {
     kind: LookupErrorKind,
     name: String,
@@ -43,6 +44,7 @@ struct Details {
     asked: Vec<Asked>,
     limit: Option<Duration>,
     soa: Option<Record>,
+    is_remembered: bool,
 }
 
 /// What kind of failure a lookup met.
@@ -130,7 +132,15 @@ impl LookupError {
         record_type: impl Into<Option<RecordType>>,
     ) -> LookupError {
         let record_type = record_type.into();
-        let details = Details { kind, name: name.to_owned(), record_type, asked: Vec::new(), limit: None, soa: None };
+        let details = Details {
+            kind,
+            name: name.to_owned(),
+            record_type,
+            asked: Vec::new(),
+            limit: None,
+            soa: None,
+            is_remembered: false,
+        };
         LookupError { details: Arc::new(details) }
     }
 
@@ -151,11 +161,18 @@ impl LookupError {
         self.with(|details| details.soa = soa)
     }
 
+    /// The same failure, as one of a host's addresses of either family.
+    pub(crate) fn of_any_family(self) -> LookupError {
+        self.with(|details| details.record_type = None)
+    }
+
+    /// The same failure, for who asks again before its time is over.
+    pub(crate) fn remembered(self) -> LookupError {
+        self.with(|details| details.is_remembered = true)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Details)) -> LookupError {
-        // Not shared yet.
-        if let Some(details) = Arc::get_mut(&mut self.details) {
-            change(details);
-        }
+        change(Arc::make_mut(&mut self.details));
         self
     }
 
@@ -169,7 +186,7 @@ impl LookupError {
         &self.details.name
     }
 
-    /// The type that was asked for; `None` if it was a host's addresses.
+    /// The type that was asked for; `None` if it was a host's addresses, of either family.
     pub fn record_type(&self) -> Option<RecordType> {
         self.details.record_type
     }
@@ -182,6 +199,11 @@ impl LookupError {
     /// The limit that the lookup was held to, if it came to asking servers.
     pub fn limit(&self) -> Option<Duration> {
         self.details.limit
+    }
+
+    /// Whether the servers failed a moment ago, when somebody else asked, and have not been asked again (RFC 9520).
+    pub fn is_remembered(&self) -> bool {
+        self.details.is_remembered
     }
 
     /// The SOA record that came with the news that there is no such name or no such data (RFC 2308).
@@ -239,8 +261,17 @@ fn verdict(asked: &[Asked]) -> LookupErrorKind {
 
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { kind, name, record_type, asked, limit, .. } = &*self.details;
-        write!(f, "{kind}: {name}")?;
+        let Details { kind, name, record_type, asked, limit, is_remembered, .. } = &*self.details;
+        match (kind, record_type) {
+            (LookupErrorKind::NoData, None) => f.write_str("no addresses: ")?,
+            _ => write!(f, "{kind}: ")?,
+        }
+        // An empty name would look as if one were missing.
+        if name.is_empty() {
+            f.write_str("\"\"")?
+        } else {
+            f.write_str(name)?
+        }
         if let Some(record_type) = record_type {
             write!(f, " ({})", type_name(*record_type))?;
         }
@@ -249,10 +280,13 @@ impl fmt::Display for LookupError {
             write!(f, "{separator}{asked}")?;
             separator = ", ";
         }
-        match limit {
-            Some(limit) if matches!(kind, LookupErrorKind::TimedOut) => write!(f, "; the limit was {limit:?}"),
-            _ => Ok(()),
+        if let Some(limit) = limit.filter(|_| matches!(kind, LookupErrorKind::TimedOut)) {
+            write!(f, "; the limit was {limit:?}")?;
         }
+        if *is_remembered {
+            f.write_str("; so it was a moment ago, and nobody has been asked again")?;
+        }
+        Ok(())
     }
 }
 
@@ -295,7 +329,7 @@ impl fmt::Display for LookupErrorKind {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} over {} ({}, {:?})", self.server.address, self.transport, self.said, self.took)
+        write!(f, "{} over {} ({}, {:.1?})", self.server.address, self.transport, self.said, self.took)
     }
 }
 

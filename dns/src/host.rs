@@ -79,7 +79,7 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// [`LookupError`], whose record type is `None` unless DNS was asked.
+    /// [`LookupError`], whose record type is `None`, as both were asked for.
     ///
     /// # Cancellation
     ///
@@ -104,7 +104,7 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// As [`resolve`](Self::resolve).
+    /// As [`resolve`](Self::resolve), but the record type may be the family's.
     ///
     /// # Cancellation
     ///
@@ -198,7 +198,12 @@ impl Call<'_> {
         self.tracer.note(|| TraceEvent::Numeric(address.ip));
         let addresses = network::socket_address(address, 0).filter(|address| family.includes(address.ip()));
         let found = addresses.map(|address| Found { canonical_name: host.to_owned(), addresses: vec![address] });
-        found.ok_or_else(|| LookupError::of_text(LookupErrorKind::NoData, host, None))
+        let record_type = match family {
+            Family::V4 => Some(RecordType::A),
+            Family::V6 => Some(RecordType::AAAA),
+            Family::Any => None,
+        };
+        found.ok_or_else(|| LookupError::of_text(LookupErrorKind::NoData, host, record_type))
     }
 
     fn in_files(&self, host: &str, family: Family) -> (SourceStatus, Option<Found>) {
@@ -262,7 +267,7 @@ impl Call<'_> {
                 vec![v4, v6]
             }
         };
-        merge(name, found)
+        merge(name, found).map_err(|error| if family == Family::Any { error.of_any_family() } else { error })
     }
 
     /// Addresses of either family end the search, so they are worth telling before the other is known.

@@ -110,7 +110,7 @@ impl<'a> Call<'a> {
             }
             Found::Failure(error) => {
                 self.tracer.note(|| TraceEvent::CacheException(name(), record_type));
-                return self.stale(key, name).ok_or(error);
+                return self.stale(key, name).ok_or_else(|| error.remembered());
             }
             Found::NoData(absence) => (LookupErrorKind::NoData, absence),
             Found::NoSuchName(absence) => (LookupErrorKind::NoSuchName, absence),

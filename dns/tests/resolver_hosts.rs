@@ -336,3 +336,26 @@ fn a_hundred_hosts_at_once_each_get_their_own_addresses() {
         });
     }
 }
+
+#[test]
+fn a_failure_to_find_addresses_of_either_family_names_no_record_type() {
+    test::run(|| {
+        let server = PrivateServer::start(|asked| vec![Act::Send(asked.no_data("example.", 60))]);
+        let resolver = Resolver::new(config(&server));
+        for error in [resolver.resolve("www.example").unwrap_err(), resolver.lookup_ip("www.example").unwrap_err()] {
+            assert_eq!(error.record_type(), None);
+            assert_eq!(error.to_string(), "no addresses: www.example.");
+        }
+        let error = resolver.resolve_family("www.example", Family::V6).unwrap_err();
+        assert_eq!(error.record_type(), Some(RecordType::AAAA));
+        assert_eq!(error.to_string(), "no data of this type: www.example. (AAAA)");
+    });
+}
+
+#[test]
+fn a_name_that_is_empty_is_quoted_in_errors() {
+    test::run(|| {
+        let error = Resolver::new(Config::default()).resolve("").unwrap_err();
+        assert!(error.to_string().ends_with(": \"\""), "{error}");
+    });
+}

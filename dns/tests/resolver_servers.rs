@@ -530,3 +530,17 @@ fn waiting_for_room_is_none_of_the_servers_time() {
         assert_eq!(counts([&slow]), [4]);
     });
 }
+
+#[test]
+fn rfc_9520_section_3_2_a_failure_that_is_remembered_says_so() {
+    test::run(|| {
+        let server = saying(ResponseCode::ServFail);
+        let resolver = resolver([&server]);
+        let fresh = look_up(&resolver, "www.example").unwrap_err();
+        let remembered = look_up(&resolver, "www.example").unwrap_err();
+        assert_eq!((fresh.is_remembered(), remembered.is_remembered()), (false, true));
+        let told = format!("{fresh}; so it was a moment ago, and nobody has been asked again");
+        assert_eq!(remembered.to_string(), told);
+        assert_eq!(counts([&server]), [1]);
+    });
+}
