@@ -12,11 +12,11 @@
 //! The first request is answered with what was agreed on. The second comes without TLS and is told where to go instead.
 //! The third trusts the authorities of the system only, and so refuses: nobody is asked to switch verification off.
 //! A program of your own needs the feature `self-signed` for such a certificate. Every failed handshake is a line on stderr; Ctrl-C ends it.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
+#![expect(clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -49,7 +49,7 @@ fn serve(listen: &str, authority: &str) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(listen)?
         .tls_and_plain(own.server_config()?)
         .log_handshakes(|peer, error| eprintln!("no handshake with {peer}: {error}"));
-    println!("listening on https://{}, to be trusted by {authority}", server.local_addr()?);
+    writeln!(io::stdout(), "listening on https://{}, to be trusted by {authority}", server.local_addr()?)?;
     Ok(server.serve(answer)?)
 }
 

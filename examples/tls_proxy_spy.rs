@@ -12,13 +12,14 @@
 //! The server is verified as always, by the system's roots or those of `--cacert`, for the name that the client asked for.
 //! Each connection has a number; `>` goes to the server, `<` comes from it. Both ends speak HTTP/1.1 if they ask (ALPN),
 //! so that there is something to read. The end of one direction, close_notify, is passed on by itself. Ctrl-C ends it.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
+#![expect(clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::time::Duration;
 
 use grapeshot::net::TcpStream;
@@ -124,15 +125,15 @@ impl Spy {
     }
 
     fn serve(&self, listener: &TlsListener) -> Outcome<()> {
-        println!("spying on https://{}, which leads to {}", listener.local_addr()?, self.to);
+        say(format_args!("spying on https://{}, which leads to {}", listener.local_addr()?, self.to));
         let connections = Group::new();
         for number in 1_u64.. {
             let (client, peer) = listener.accept()?;
             let spy = self.clone();
             let name = format!("connection {number} of {peer}");
             connections.spawn(Builder::new().name(name), move || match spy.between(number, &client, peer) {
-                Ok((sent, received)) => println!("#{number} ended: {sent} bytes > and {received} bytes <"),
-                Err(error) => println!("#{number} failed: {error}"),
+                Ok((sent, received)) => say(format_args!("#{number} ended: {sent} bytes > and {received} bytes <")),
+                Err(error) => say(format_args!("#{number} failed: {error}")),
             })?;
         }
         Ok(())
@@ -150,7 +151,7 @@ impl Spy {
             stream.set_write_timeout(Some(IDLE))?;
             stream.inner().set_nodelay(true)?;
         }
-        println!("#{number} begins: {peer} to {name} at {}, {}", self.to, agreed(&server));
+        say(format_args!("#{number} begins: {peer} to {name} at {}, {}", self.to, agreed(&server)));
         try_scope(|scope| {
             let sent = scope.spawn(|| pass_on(number, '>', client, &server));
             let received = pass_on(number, '<', &server, client)?;
@@ -166,6 +167,14 @@ fn agreed(stream: &TlsStream<TcpStream>) -> String {
     }
 }
 
+/// A spy whom nobody listens to ends, whichever of its coroutines notices.
+fn say(line: fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        let _ = writeln!(io::stderr(), "tls_proxy_spy: cannot print: {error}");
+        exit(1);
+    }
+}
+
 /// Passes on one direction until its close_notify, which it passes on too.
 fn pass_on(number: u64, way: char, mut from: &TlsStream<TcpStream>, mut to: &TlsStream<TcpStream>) -> io::Result<u64> {
     let mut buf = [0; BLOCK];
@@ -178,7 +187,7 @@ fn pass_on(number: u64, way: char, mut from: &TlsStream<TcpStream>, mut to: &Tls
             return Ok(count);
         }
         for line in buf[..len].split_inclusive(|&byte| byte == b'\n') {
-            println!("#{number} {way} {}", line.escape_ascii());
+            say(format_args!("#{number} {way} {}", line.escape_ascii()));
         }
         to.write_all(&buf[..len])?;
         to.flush()?;
@@ -213,6 +222,6 @@ fn self_test() -> Outcome<()> {
         Ok::<_, io::Error>(answer)
     })??;
     answering.join().map_err(io::Error::other)??;
-    println!("the client got {answer:?}");
+    say(format_args!("the client got {answer:?}"));
     if answer == "ROUND SHOT, GRAPE SHOT\n" { Ok(()) } else { Err("which is not the answer".into()) }
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::fs;
+use std::io::pipe;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use grapeshot::tls::SelfSigned;
@@ -109,6 +111,19 @@ fn bad_arguments_get_the_usage_and_code_2() {
         assert!(matches!(output.end, End::Exited(status) if status.code() == Some(2)), "{output}");
         assert!(output.stderr.text().starts_with("usage: tls_proxy_spy "), "{output}");
     }
+}
+
+#[test]
+fn a_spy_whose_output_nobody_reads_ends_without_a_panic() {
+    // Built if it was not, but the harness would read.
+    example("tls_proxy_spy").unwrap();
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().parent().unwrap().join("examples/tls_proxy_spy");
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let output = Command::new(program).arg("--self-test").stdin(Stdio::null()).stdout(writer).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), complaint.lines().count()), (Some(1), 1), "{complaint}");
 }
 
 #[test]
