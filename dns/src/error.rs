@@ -106,7 +106,7 @@ pub enum Said {
     Code(ResponseCode, Vec<ExtendedError>),
     /// To ask others, or nothing of use.
     Lame,
-    /// An alias that leads in a circle.
+    /// Aliases that lead in a circle, or are more than are followed.
     Loop,
 }
 
@@ -342,7 +342,7 @@ impl fmt::Display for Said {
                 errors.iter().try_for_each(|error| write!(f, ", {error}"))
             }
             Said::Lame => f.write_str("no answer, and nobody else to ask"),
-            Said::Loop => f.write_str("aliases in a circle"),
+            Said::Loop => f.write_str("aliases in a circle, or too many"),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::proto::{Family, HostAddress, LOOPBACK, Name, NameSource, RecordType, 
 use crate::question::Call;
 use crate::resolver::{Resolver, ToName, both, search, without_last_dot};
 use crate::system::network;
-use crate::trace::{Trace, TraceEvent, Tracer};
+use crate::trace::{Trace, TraceEvent, Tracer, counted};
 
 /// A host and its addresses.
 ///
@@ -166,7 +166,9 @@ impl Call<'_> {
     pub(crate) fn resolve(&self, host: &str, family: Family) -> Result<Host, LookupError> {
         let found = self.find(host, family);
         let described = |found: &Result<Host, LookupError>| match found {
-            Ok(host) => format!("{} has {} addresses", host.canonical_name, host.addresses.len()),
+            Ok(host) => {
+                format!("{} has {}", host.canonical_name, counted(host.addresses.len(), "address", "addresses"))
+            }
             Err(error) => error.to_string(),
         };
         let found = found.map(|found| self.host_of(found));

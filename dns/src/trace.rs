@@ -159,10 +159,12 @@ impl fmt::Display for TraceEvent {
         match self {
             TraceEvent::Searching(name) => write!(f, "searching for {}", name.to_ascii()),
             TraceEvent::Hosts(name, 0) => write!(f, "{name} is not in the hosts file"),
-            TraceEvent::Hosts(name, count) => write!(f, "{name} has {count} addresses in the hosts file"),
+            TraceEvent::Hosts(name, count) => {
+                write!(f, "{name} has {} in the hosts file", counted(*count, "address", "addresses"))
+            }
             TraceEvent::Numeric(address) => write!(f, "{address} is an address"),
             TraceEvent::Special(name, of) => write!(f, "{} is known without asking", question(name, of)),
-            TraceEvent::CacheHit(name, of, ttl) => write!(f, "{} is cached for {:?} more", question(name, of), ttl),
+            TraceEvent::CacheHit(name, of, ttl) => write!(f, "{} is cached for {:.1?} more", question(name, of), ttl),
             TraceEvent::CacheException(name, of) => write!(f, "{} is cached as absent or failed", question(name, of)),
             TraceEvent::CacheMiss(name, of) => write!(f, "{} is not cached", question(name, of)),
             TraceEvent::Stale(name, of) => write!(f, "{} is answered from an old entry", question(name, of)),
@@ -175,20 +177,28 @@ impl fmt::Display for TraceEvent {
             }
             TraceEvent::Replied { server, transport, rcode, records, bytes, truncated, took, extended, ignored } => {
                 let [answers, authorities, additionals] = records;
-                write!(f, "{} over {transport} says {} in {took:?}: ", server.address, rcode_name(*rcode))?;
-                write!(f, "{answers} answers, {authorities} authorities, {additionals} additionals, {bytes} bytes")?;
+                write!(f, "{} over {transport} says {} in {took:.1?}: ", server.address, rcode_name(*rcode))?;
+                let answers = counted(*answers, "answer", "answers");
+                let authorities = counted(*authorities, "authority", "authorities");
+                let additionals = counted(*additionals, "additional", "additionals");
+                write!(f, "{answers}, {authorities}, {additionals}, {bytes} bytes")?;
                 f.write_str(if *truncated { ", cut short" } else { "" })?;
                 extended.iter().try_for_each(|error| write!(f, ", {error}"))?;
                 if *ignored == 0 { Ok(()) } else { write!(f, "; {ignored} replies ignored that were not to it") }
             }
             TraceEvent::Failed { server, transport, error, took } => {
-                write!(f, "{} over {transport} after {took:?}: {error}", server.address)
+                write!(f, "{} over {transport} after {took:.1?}: {error}", server.address)
             }
             TraceEvent::Again(why) => write!(f, "asking again: {why}"),
             TraceEvent::Following(name) => write!(f, "following the alias to {}", name.to_ascii()),
             TraceEvent::Result(text) => f.write_str(text),
         }
     }
+}
+
+/// So many of something, in words that agree with the number.
+pub(crate) fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Where the steps of a lookup go; nowhere, unless a trace was asked for.
