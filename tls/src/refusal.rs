@@ -1,11 +1,15 @@
 //! What is wrong with a peer's certificate, in words. rustls gives the names of its variants, and times as numbers.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
 use crate::proto::{Date, Span};
+
+/// How many of the names are told for which a certificate does hold.
+const NAMES_SHOWN: usize = 8;
 
 /// A reason to refuse a certificate, as the end of a sentence about it.
 pub(crate) struct Refusal<'a>(pub(crate) &'a CertificateError);
@@ -36,6 +40,7 @@ impl fmt::Display for Refusal<'_> {
                 let left = Span(not_before.saturating_sub(time));
                 return write!(f, "it is not valid before {}, {left} from now", Date(not_before));
             }
+            E::NotValidForNameContext { expected, presented } => return for_others(f, &expected.to_str(), presented),
             // rustls would show how it keeps the cause.
             E::Other(cause) => return cause.fmt(f),
             other => return other.fmt(f),
@@ -46,6 +51,32 @@ impl fmt::Display for Refusal<'_> {
 fn expired(f: &mut fmt::Formatter<'_>, what: &str, now: UnixTime, end: UnixTime) -> fmt::Result {
     let (now, end) = (now.as_secs(), end.as_secs());
     write!(f, "{what} expired on {}, {} ago", Date(end), Span(now.saturating_sub(end)))
+}
+
+/// The names come from the peer, which may have put anything into them, and as many as it liked.
+fn for_others(f: &mut fmt::Formatter<'_>, wanted: &str, presented: &[String]) -> fmt::Result {
+    write!(f, "it does not hold for {wanted}, ")?;
+    if presented.is_empty() {
+        return f.write_str("and for no other name either");
+    }
+    for (number, name) in presented.iter().take(NAMES_SHOWN).enumerate() {
+        let before = if number == 0 { "only for " } else { ", " };
+        write!(f, "{before}{}", bare(name))?;
+    }
+    match presented.len().saturating_sub(NAMES_SHOWN) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
+}
+
+/// A name as rustls gives it, `DnsName("example.org")` or `IpAddress(0::1)`, in the form in which it is commonly written.
+fn bare(name: &str) -> String {
+    let inner = |start, end| name.strip_prefix(start)?.strip_suffix(end);
+    let address = inner("IpAddress(", ")").and_then(|address| address.parse::<IpAddr>().ok());
+    match address {
+        Some(address) => address.to_string(),
+        None => inner("DnsName(\"", "\")").unwrap_or(name).escape_debug().to_string(),
+    }
 }
 
 #[cfg(test)]

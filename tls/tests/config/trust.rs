@@ -62,6 +62,8 @@ fn rfc_9525_6_the_certificate_must_be_for_the_name() {
         for name in ["example.org", "a.b.example.org", "example.net", "::2", "127.0.0.1"] {
             let error = meet(&client, name, &server).refused_by_client();
             assert!(matches!(reason(&error), CertificateError::NotValidForNameContext { .. }), "{name}: {error}");
+            let text = format!("is refused: it does not hold for {name}, only for *.example.org, ::1");
+            assert!(error.to_string().ends_with(&text), "{error}");
         }
     });
 }
