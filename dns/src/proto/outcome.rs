@@ -1,5 +1,7 @@
 //! What a reply says about its question.
 
+use std::collections::HashSet;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -174,8 +176,15 @@ impl Chain {
         loop {
             let owned =
                 |record: &&Record| answers_to(record, query.record_type()) && is_same(&record.name, &chain.name);
-            chain.records = answers.iter().filter(owned).cloned().collect();
-            if let Some(ttl) = chain.records.iter().map(|record| record.ttl).min() {
+            // Equal records are one (RFC 2181 §5), whatever TTL each has; the least counts for all.
+            let mut seen = HashSet::new();
+            chain.records = answers
+                .iter()
+                .filter(owned)
+                .filter(|record| answers.len() < 2 || seen.insert(&record.data))
+                .cloned()
+                .collect();
+            if let Some(ttl) = answers.iter().filter(owned).map(|record| record.ttl).min() {
                 chain.ttl = chain.ttl.min(ttl);
                 return Ok(chain);
             }

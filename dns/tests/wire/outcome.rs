@@ -40,6 +40,16 @@ fn rfc_1034_section_4_3_1_records_of_the_name_answer() {
 }
 
 #[test]
+fn rfc_2181_section_5_equal_records_are_one() {
+    let raw =
+        reply(0).answer("www.example.", 60, a(1)).answer("www.example.", 60, a(2)).answer("WWW.example.", 50, a(1));
+    let Outcome::Answer(answer) = outcome(&raw) else { panic!() };
+    let data: Vec<String> = answer.records.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(data, ["192.0.2.1", "192.0.2.2"]);
+    assert_eq!(answer.ttl, 50, "RFC 2181, section 5.2: the least of a set");
+}
+
+#[test]
 fn records_of_other_names_and_types_do_not_answer() {
     let raw = reply(0).answer("other.example.", 60, a(1)).answer("www.example.", 60, ns("ns.example."));
     let negative = negative(outcome(&raw));
