@@ -31,7 +31,7 @@ impl Coroutine {
         *self.record.identity.name.borrow_mut() = Some(name.into().into());
     }
 
-    /// Ends it, as [`JoinHandle::cancel`] does.
+    /// Ends it, as [`JoinHandle::cancel`](crate::JoinHandle::cancel) does.
     pub fn cancel(&self) {
         cancel::cancel_coroutine(&self.record);
     }
@@ -47,7 +47,8 @@ impl Coroutine {
     ///
     /// # Errors
     ///
-    /// [`JoinError::WouldDeadlock`], [`JoinError::LeftBehind`] and [`JoinError::Refused`], as for [`JoinHandle::join`].
+    /// [`JoinError::WouldDeadlock`], [`JoinError::LeftBehind`] and [`JoinError::Refused`], as for
+    /// [`JoinHandle::join`](crate::JoinHandle::join).
     ///
     /// # Cancellation
     ///
