@@ -23,7 +23,7 @@ use grapeshot::dns::proto::{
     Name, Query, Record, RecordType, Reply, Style, parse_name, parse_type, present_data, present_record, rcode_name,
     reverse_name, type_name,
 };
-use grapeshot::dns::transport::{ExchangeError, Notes, Tcp, Transport, Udp};
+use grapeshot::dns::transport::{ExchangeError, Notes, Place, Tcp, Transport, Udp};
 use grapeshot::dns::{DNS_PORT, LookupError, NameServer, Resolver};
 
 const USAGE: &str =
@@ -102,18 +102,19 @@ impl<T: Transport> Transport for Keeping<T> {
         self.0.name()
     }
 
-    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
-        self.exchange_noting(server, query, deadline, &mut Notes::default())
+    fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
+        self.0.enter(deadline)
     }
 
-    fn exchange_noting(
+    fn exchange_in(
         &self,
+        place: &Place<'_>,
         server: &NameServer,
         query: &Query,
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        let reply = self.0.exchange_noting(server, query, deadline, notes)?;
+        let reply = self.0.exchange_in(place, server, query, deadline, notes)?;
         self.1.replace(Some(reply.clone()));
         Ok(reply)
     }

@@ -68,20 +68,6 @@ impl Transport for SystemTls {
         "TLS"
     }
 
-    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
-        self.tls()?.exchange(server, query, deadline)
-    }
-
-    fn exchange_noting(
-        &self,
-        server: &NameServer,
-        query: &Query,
-        deadline: Instant,
-        notes: &mut Notes,
-    ) -> Result<Reply, ExchangeError> {
-        self.tls()?.exchange_noting(server, query, deadline, notes)
-    }
-
     fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
         // Why there is no TLS is for the exchange to say.
         self.tls().map_or_else(|_| Ok(Place::default()), |tls| tls.enter(deadline))
@@ -111,7 +97,14 @@ impl Transport for NoTls {
         "TLS"
     }
 
-    fn exchange(&self, _: &NameServer, _: &Query, _: Instant) -> Result<Reply, ExchangeError> {
+    fn exchange_in(
+        &self,
+        _: &Place<'_>,
+        _: &NameServer,
+        _: &Query,
+        _: Instant,
+        _: &mut Notes,
+    ) -> Result<Reply, ExchangeError> {
         Err(failed(io::Error::new(io::ErrorKind::Unsupported, "the feature `tls` is off")))
     }
 }

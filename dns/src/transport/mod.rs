@@ -79,7 +79,8 @@ pub trait Transport {
     /// Its name for people: `UDP`, `TCP`, `TLS`.
     fn name(&self) -> &'static str;
 
-    /// Sends the query and waits for its reply until `deadline`.
+    /// Sends the query and waits for its reply until `deadline`, in a place that the caller [has](Self::enter), and notes
+    /// what happens on the way, also when it fails.
     ///
     /// The reply [belongs](Reply::belongs_to) to the query; what it says has not been looked at.
     /// Suspends; outside a coroutine it blocks the thread.
@@ -91,27 +92,14 @@ pub trait Transport {
     /// # Cancellation
     ///
     /// Unwinds, and leaves nothing behind: a reply that comes later belongs to nobody.
-    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError>;
-
-    /// As [`exchange`](Self::exchange), noting what happened on the way, also when it fails.
-    ///
-    /// # Errors
-    ///
-    /// As [`exchange`](Self::exchange).
-    ///
-    /// # Cancellation
-    ///
-    /// As [`exchange`](Self::exchange).
-    fn exchange_noting(
+    fn exchange_in(
         &self,
+        place: &Place<'_>,
         server: &NameServer,
         query: &Query,
         deadline: Instant,
         notes: &mut Notes,
-    ) -> Result<Reply, ExchangeError> {
-        let _ = notes;
-        self.exchange(server, query, deadline)
-    }
+    ) -> Result<Reply, ExchangeError>;
 
     /// Waits until `deadline` for room for one more exchange.
     ///
@@ -131,25 +119,37 @@ pub trait Transport {
         Ok(Place::default())
     }
 
-    /// As [`exchange_noting`](Self::exchange_noting), in a place that the caller [has](Self::enter).
+    /// As [`exchange_in`](Self::exchange_in), once there is room for it.
     ///
     /// # Errors
     ///
-    /// As [`exchange`](Self::exchange).
+    /// Those of [`enter`](Self::enter) and of [`exchange_in`](Self::exchange_in).
     ///
     /// # Cancellation
     ///
-    /// As [`exchange`](Self::exchange).
-    fn exchange_in(
+    /// As [`exchange_in`](Self::exchange_in).
+    fn exchange_noting(
         &self,
-        place: &Place<'_>,
         server: &NameServer,
         query: &Query,
         deadline: Instant,
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
-        let _ = place;
-        self.exchange_noting(server, query, deadline, notes)
+        let place = self.enter(deadline)?;
+        self.exchange_in(&place, server, query, deadline, notes)
+    }
+
+    /// As [`exchange_noting`](Self::exchange_noting), for callers who need no notes.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange_noting`](Self::exchange_noting).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`exchange_in`](Self::exchange_in).
+    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
+        self.exchange_noting(server, query, deadline, &mut Notes::default())
     }
 
     /// What it has done since it was made; all zero if it does not count.

@@ -70,21 +70,6 @@ impl Transport for Tcp {
         "TCP"
     }
 
-    fn exchange(&self, server: &NameServer, query: &Query, deadline: Instant) -> Result<Reply, ExchangeError> {
-        self.exchange_noting(server, query, deadline, &mut Notes::default())
-    }
-
-    fn exchange_noting(
-        &self,
-        server: &NameServer,
-        query: &Query,
-        deadline: Instant,
-        notes: &mut Notes,
-    ) -> Result<Reply, ExchangeError> {
-        let place = self.enter(deadline)?;
-        self.exchange_in(&place, server, query, deadline, notes)
-    }
-
     fn enter(&self, deadline: Instant) -> Result<Place<'_>, ExchangeError> {
         self.pipelined.enter(deadline)
     }
