@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::config::NameServer;
 use crate::proto::{Query, Reply};
-use crate::transport::{ExchangeError, Transport};
+use crate::transport::{ExchangeError, Notes, Place, Transport};
 #[cfg(feature = "tls")]
-use crate::transport::{Notes, Place, StreamOptions, Tls, TransportStats};
+use crate::transport::{StreamOptions, Tls, TransportStats};
 
 /// The transports of a resolver.
 #[derive(Clone)]
