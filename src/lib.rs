@@ -5,6 +5,7 @@ pub use grapeshot_core::*;
 pub use grapeshot_dns as dns;
 pub use grapeshot_http as http;
 pub use grapeshot_net as net;
+pub use grapeshot_rpc as rpc;
 #[cfg(feature = "tls")]
 pub use grapeshot_tls as tls;
 

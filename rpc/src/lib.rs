@@ -1,0 +1,27 @@
+//! MessagePack-RPC for Grapeshot coroutines: a call blocks its coroutine and nobody else, and says honestly how it failed.
+//!
+//! ```text
+//!   Caller ── request ──► connection ══ transport ══ connection ──► Service
+//!     ▲                    │  many calls in flight, replies in any order  │   one coroutine a call
+//!     └──── Encoded ◄──────┘  either side may call the other              └── Encoded or Failure
+//! ```
+//!
+//! # Reading order
+//!
+//! `caller.rs` and `service.rs`, which everything else is made of or wraps; `error.rs`; then `proto/`.
+#![forbid(unsafe_code)]
+
+mod caller;
+mod service;
+mod error;
+mod limits;
+mod value;
+mod transport;
+pub mod proto;
+
+pub use self::caller::{CallOptions, Caller, OpenCall, Repeat, Request, Sequence};
+pub use self::error::{CallError, Failure, Outcome, StreamError};
+pub use self::limits::Limits;
+pub use self::service::{CalleeStreams, Context, MethodInfo, MethodKind, Service};
+pub use self::transport::{Credentials, Identity, Transport};
+pub use self::value::{Encoded, EncodeError, Value};

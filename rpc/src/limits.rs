@@ -1,0 +1,65 @@
+//! What one side grants the other: all finite unless said otherwise.
+
+use std::time::Duration;
+
+/// Limits on one connection, for either side of it.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message in bytes, in either direction. 16 MiB.
+    pub frame_bytes: usize,
+    /// How deep values may nest. 64.
+    pub depth: usize,
+    /// Calls of the peer that run at a time. 256.
+    pub in_flight: usize,
+    /// Bytes of the peer's requests that wait until another call ends, before the connection is read no further. 1 MiB.
+    pub waiting_bytes: usize,
+    /// Calls of this side that wait for an answer at a time; the next one waits for one of them. 4096.
+    pub calls: usize,
+    /// Bytes that wait to be written, before whoever adds to them waits. 1 MiB.
+    pub unsent_bytes: usize,
+    /// Bytes of a stream that the peer may send ahead of its reader. 256 KiB.
+    pub window_bytes: usize,
+    /// Calls of the peer a second, and twice as many at once; `None` for any.
+    pub calls_per_second: Option<u32>,
+    /// How many pairs of metadata a call may carry. 64.
+    pub metadata_pairs: usize,
+    /// How many bytes a call's metadata may have. 8 KiB.
+    pub metadata_bytes: usize,
+    /// How long a write may wait for a peer that does not read. 30 s.
+    pub write_timeout: Duration,
+    /// How long a call may take that says nothing itself, and has no limit around it. 60 s; `None` for ever.
+    pub call_timeout: Option<Duration>,
+    /// How long a method may run whose caller said nothing. 60 s; `None` for ever.
+    pub method_timeout: Option<Duration>,
+    /// How long the peer has for the first exchange: hello, and authentication where it is asked for. 5 s.
+    pub opening_timeout: Duration,
+    /// How long a connection may be silent before it is asked for a sign of life, and how long that may take. 30 s;
+    /// `None` for never. A peer that knows no pings is left alone.
+    pub heartbeat: Option<Duration>,
+    /// How long a server keeps a connection on which nothing happens. 10 minutes; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes: 16 << 20,
+            depth: 64,
+            in_flight: 256,
+            waiting_bytes: 1 << 20,
+            calls: 4096,
+            unsent_bytes: 1 << 20,
+            window_bytes: 256 << 10,
+            calls_per_second: None,
+            metadata_pairs: 64,
+            metadata_bytes: 8 << 10,
+            write_timeout: Duration::from_secs(30),
+            call_timeout: Some(Duration::from_secs(60)),
+            method_timeout: Some(Duration::from_secs(60)),
+            opening_timeout: Duration::from_secs(5),
+            heartbeat: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(600)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Bytes to messages and back, without I/O.
+
+mod metadata;
+
+pub use self::metadata::{MetaValue, Metadata, TraceContext};
