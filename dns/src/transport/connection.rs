@@ -76,7 +76,7 @@ impl<P: Pipe> Connection<P> {
         self.flights.strays()
     }
 
-    pub(super) fn enter(&self, ids: &Ids) -> Flight<'_> {
+    pub(super) fn enter(&self, ids: &Ids) -> Result<Flight<'_>, ExchangeError> {
         self.used.set(now());
         self.flights.enter(ids)
     }

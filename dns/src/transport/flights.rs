@@ -30,6 +30,10 @@ use super::ids::Ids;
 /// Messages under its id that a seat keeps for its owner: the reply, and what somebody may send to keep it away.
 const MAX_LETTERS: u32 = 8;
 
+/// How many seats there are: half of the ids, so that a random one is free at the second draw on average,
+/// and one that somebody guesses is not surely taken.
+const MAX_SEATS: usize = 1 << 15;
+
 /// Buffers of past seats that are kept for coming ones.
 const MAX_SPARES: usize = 64;
 
@@ -60,9 +64,14 @@ struct Seat {
 
 impl Flights {
     /// Takes a random id that no other exchange here has.
-    pub(super) fn enter(&self, ids: &Ids) -> Flight<'_> {
+    ///
+    /// It fails when [`MAX_SEATS`] are taken.
+    pub(super) fn enter(&self, ids: &Ids) -> Result<Flight<'_>, ExchangeError> {
         let mut seats = self.seats.borrow_mut();
-        // Far fewer are in flight than there are ids, so this ends.
+        if seats.ids.len() >= MAX_SEATS {
+            return Err(ExchangeError::Busy { limit: MAX_SEATS });
+        }
+        // At least every second id is free, so this ends.
         let id = loop {
             let id = ids.id();
             if !seats.ids.contains(&id) {
@@ -72,7 +81,7 @@ impl Flights {
         let mail = seats.spares.pop().unwrap_or_default();
         seats.ids.push(id);
         seats.rows.push(Seat { parked: None, mail, letters: 0, failure: None });
-        Flight { flights: self, id }
+        Ok(Flight { flights: self, id })
     }
 
     /// How many are in flight.
@@ -260,5 +269,21 @@ impl Drop for Lead<'_> {
         self.flights.led.set(false);
         // The last to come will wait the longest, as a rule, and so hand over least often.
         self.flights.seats.borrow_mut().rows.iter_mut().rev().any(Seat::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_whose_ids_are_taken_says_so_instead_of_looking_on() {
+        let flights = Flights::default();
+        let ids = Ids::new(Some(7));
+        // As if so many had entered, which takes seconds.
+        flights.seats.borrow_mut().ids.extend(0..MAX_SEATS as u16);
+        assert!(matches!(flights.enter(&ids), Err(ExchangeError::Busy { limit: MAX_SEATS })));
+        flights.seats.borrow_mut().ids.pop();
+        assert!(flights.enter(&ids).is_ok_and(|flight| usize::from(flight.id()) >= MAX_SEATS - 1));
     }
 }

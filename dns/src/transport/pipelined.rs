@@ -129,7 +129,7 @@ impl<D: Dial> Pipelined<D> {
         notes: &mut Notes,
     ) -> Result<Reply, ExchangeError> {
         let strays = connection.strays();
-        let flight = connection.enter(&self.ids);
+        let flight = connection.enter(&self.ids)?;
         // Others may send while this one waits for the kernel's buffer.
         let mut frame = self.outgoing.take();
         frames::frame(query, flight.id(), D::PADDING, &mut frame);

@@ -19,6 +19,7 @@ use crate::proto::{Query, Reply};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
     /// How many exchanges may be in flight; others wait for one to end. 500 unless set (DNS-4), and at least 1.
+    /// One connection carries 32,768 at most, as its ids have 16 bits; what comes beyond is told that it is busy.
     pub in_flight: usize,
     /// How long a connection is kept open while nobody uses it; 5 s unless set (RFC 7766, section 6.2.3: a few seconds).
     pub idle_timeout: Duration,

@@ -43,6 +43,7 @@ use crate::proto::{Query, Reply};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
     /// How many exchanges may be in flight; others wait for one to end. 500 unless set (DNS-4), and at least 1.
+    /// One socket carries 32,768 at most, as its ids have 16 bits.
     pub in_flight: usize,
     /// How many sockets there may be for each server, not counting retired ones; 8 unless set, and at least 1.
     pub sockets: usize,
@@ -114,7 +115,7 @@ impl Udp {
     ) -> Result<Reply, ExchangeError> {
         let socket = self.socket(server)?;
         let strays = socket.flights().strays();
-        let flight = socket.flights().enter(&self.ids);
+        let flight = socket.flights().enter(&self.ids)?;
         self.send(&socket, &flight, query, deadline, notes)?;
         // The reply is on its way meanwhile.
         self.refill(server);
