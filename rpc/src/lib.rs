@@ -17,9 +17,11 @@ mod error;
 mod limits;
 mod value;
 mod transport;
+mod connect;
 pub mod proto;
 
 pub use self::caller::{CallOptions, Caller, OpenCall, Repeat, Request, Sequence};
+pub use self::connect::{Connect, Connected};
 pub use self::error::{CallError, Failure, Outcome, StreamError};
 pub use self::limits::Limits;
 pub use self::service::{CalleeStreams, Context, MethodInfo, MethodKind, Service};
