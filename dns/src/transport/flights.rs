@@ -281,9 +281,15 @@ mod tests {
         let flights = Flights::default();
         let ids = Ids::new(Some(7));
         // As if so many had entered, which takes seconds.
-        flights.seats.borrow_mut().ids.extend(0..MAX_SEATS as u16);
-        assert!(matches!(flights.enter(&ids), Err(ExchangeError::Busy { limit: MAX_SEATS })));
-        flights.seats.borrow_mut().ids.pop();
+        let seat = || Seat { parked: None, mail: Vec::new(), letters: 0, failure: None };
+        let take = |ids: std::ops::Range<usize>| {
+            let mut seats = flights.seats.borrow_mut();
+            seats.rows.extend(ids.clone().map(|_| seat()));
+            seats.ids.extend(ids.map(|id| id as u16));
+        };
+        take(0..MAX_SEATS - 1);
         assert!(flights.enter(&ids).is_ok_and(|flight| usize::from(flight.id()) >= MAX_SEATS - 1));
+        take(MAX_SEATS - 1..MAX_SEATS);
+        assert!(matches!(flights.enter(&ids), Err(ExchangeError::Busy { limit: MAX_SEATS })));
     }
 }
