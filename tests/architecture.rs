@@ -12,7 +12,8 @@ mod tree;
 
 /// The packages from the bottom up. One depends on those of lower layers only, so not on its neighbours either.
 const LAYERS: &[&[&str]] = &[
-    &["grapeshot-core"],
+    // The attribute of the RPC crate depends on nothing of ours.
+    &["grapeshot-core", "grapeshot-rpc-macros"],
     &["grapeshot-net"],
     &["grapeshot-tls"],
     // Above TLS, for DNS over TLS.
@@ -33,7 +34,8 @@ const UNSAFE_FILES: &[&str] =
     &["core/src/coroutine.rs", "core/src/stack.rs", "core/src/scope.rs", "core/src/fault.rs", "core/src/watchdog.rs"];
 
 /// Crates that turn bytes into values and back, and the types they share.
-const CODECS: &[&str] = &["hickory_proto", "http", "httparse", "httpdate", "idna", "memchr"];
+const CODECS: &[&str] =
+    &["hickory_proto", "http", "httparse", "httpdate", "idna", "memchr", "rmp", "rmp_serde", "rmpv", "serde"];
 
 /// What the halves without I/O may use of their own crate's other half: plain data.
 const PLAIN_DATA: &[&str] = &["crate::proto", "crate::Limits"];
