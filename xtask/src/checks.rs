@@ -26,6 +26,7 @@ pub(crate) fn quick() -> Vec<Check> {
         Check { title: "clippy", run: || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]) },
         Check { title: "tests and doc tests", run: test },
         Check { title: "TLS with ring alone", run: test_ring_alone },
+        Check { title: "without features", run: check_without_features },
         Check { title: "docs", run: document },
     ]
 }
@@ -59,6 +60,11 @@ fn test() -> Result<(), String> {
 /// The one feature that takes something away from the others: a call of aws-lc-rs would be found by nobody else.
 fn test_ring_alone() -> Result<(), String> {
     cargo(&["test", "-p", "grapeshot-tls", "--no-default-features", "--features", "ring", "--lib", "--test", "config"])
+}
+
+/// The workspace builds every feature, so that an import which only one of them needs is missed by nobody else.
+fn check_without_features() -> Result<(), String> {
+    cargo(&["check", "-p", "grapeshot", "--no-default-features", "--lib"])
 }
 
 fn document() -> Result<(), String> {
