@@ -84,6 +84,17 @@ pub trait OpenCall {
     /// When the connection is lost, or the stream breaks the protocol.
     fn next_item(&self) -> Result<Option<Encoded>, StreamError>;
 
+    /// Waits as [`next_item`](OpenCall::next_item) and shows the item instead of giving it away, which can save a copy
+    /// of it; false when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_item`](OpenCall::next_item).
+    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        let item = self.next_item()?;
+        Ok(item.inspect(|item| read(item.as_bytes())).is_some())
+    }
+
     /// Waits for the answer; items that were not taken are dropped.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod value;
 mod transport;
 mod connect;
 pub mod proto;
+pub mod stream;
 
 pub use self::caller::{CallOptions, Caller, OpenCall, Repeat, Request, Sequence};
 pub use self::connect::{Connect, Connected};

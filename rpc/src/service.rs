@@ -121,6 +121,17 @@ pub trait CalleeStreams {
     ///
     /// See [`StreamError`].
     fn next_item(&self) -> Result<Option<Encoded>, StreamError>;
+
+    /// Waits as [`next_item`](CalleeStreams::next_item) and shows the item instead of giving it away, which can save a
+    /// copy of it; false when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_item`](CalleeStreams::next_item).
+    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        let item = self.next_item()?;
+        Ok(item.inspect(|item| read(item.as_bytes())).is_some())
+    }
 }
 
 /// A method, described for a person or a tool (`$/methods`).

@@ -1,0 +1,38 @@
+//! Streams of items beside a call: from the callee, from the caller, or both ways at once, each with a window.
+//!
+//! ```text
+//!   caller                                                 callee
+//!   CallerStreaming, BothStreaming ── items ──► window ──► Items      the method reads
+//!   CalleeStreaming, BothStreaming ◄── window ◄── items ── Sink       the method sends
+//!                                  ◄────── the answer ends both
+//! ```
+//!
+//! An item is any serde value. The sender waits while the reader's window is full, and the reader gives the window back
+//! as it takes items, so a slow reader holds back its own stream and nothing else on the connection.
+//! The callee's stream ends with its answer; the caller's ends by itself, whole or with a failure.
+//!
+//! # Invariants
+//!
+//! - A coroutine that is cancelled while it receives has lost no item; while it sends, it has sent all of one or none.
+//! - What waits for a reader is bounded by the window and one item, and over a connection by
+//!   [`Limits::in_flight`](crate::Limits::in_flight) windows and a few messages of the longest kind.
+//! - Who sends beyond its window ends its own stream, with an error that says so.
+//!
+//! # What is absent
+//!
+//! Streams need a peer that knows them: a plain one is refused when the call is made.
+//! Retries: a call with streams is made once.
+
+mod callee_streaming;
+mod caller_streaming;
+mod both_streaming;
+mod items;
+mod sink;
+mod handle;
+mod item;
+
+pub use self::both_streaming::{BothStreaming, CallerSink};
+pub use self::callee_streaming::CalleeStreaming;
+pub use self::caller_streaming::CallerStreaming;
+pub use self::items::Items;
+pub use self::sink::Sink;
