@@ -16,7 +16,7 @@ mod service;
 mod error;
 mod limits;
 mod value;
-mod transport;
+pub mod transport;
 mod connect;
 pub mod proto;
 pub mod stream;
