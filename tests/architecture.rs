@@ -38,7 +38,7 @@ const CODECS: &[&str] =
     &["hickory_proto", "http", "httparse", "httpdate", "idna", "memchr", "rmp", "rmp_serde", "rmpv", "serde"];
 
 /// What the halves without I/O may use of their own crate's other half: plain data.
-const PLAIN_DATA: &[&str] = &["crate::proto", "crate::Limits"];
+const PLAIN_DATA: &[&str] = &["crate::proto", "crate::Failure", "crate::Limits", "crate::Sequence"];
 
 /// Parts of std that wait, or reach the system.
 const REACHES_OUT: &[&str] = &[

@@ -1,0 +1,155 @@
+//! Reads one value of a message after the other, without copying.
+
+use super::head::{Head, head, is_array, is_map};
+
+/// Why the next value is not what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mismatch {
+    /// The bytes end within it.
+    Truncated,
+    /// It begins with 0xc1.
+    Reserved,
+    /// It is of another type, or a number that is negative.
+    OtherType,
+    /// It is text that is no UTF-8.
+    NotUtf8,
+}
+
+/// A place in a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, at: 0 }
+    }
+
+    /// Where the next value begins.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// How many bytes were not read.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn lead(&self) -> Result<u8, Mismatch> {
+        self.rest().first().copied().ok_or(Mismatch::Truncated)
+    }
+
+    /// Reads the head of an array: how many values it has.
+    pub(super) fn array(&mut self) -> Result<usize, Mismatch> {
+        if !is_array(self.lead()?) {
+            return Err(Mismatch::OtherType);
+        }
+        self.container()
+    }
+
+    /// Reads the head of a map: how many pairs it has.
+    pub(super) fn map(&mut self) -> Result<usize, Mismatch> {
+        if !is_map(self.lead()?) {
+            return Err(Mismatch::OtherType);
+        }
+        Ok(self.container()? / 2)
+    }
+
+    fn container(&mut self) -> Result<usize, Mismatch> {
+        match head(self.rest()) {
+            Head::Container { head, values } => {
+                self.at += head;
+                Ok(values)
+            }
+            _ => Err(Mismatch::Truncated),
+        }
+    }
+
+    /// Reads a number that is not negative, in whichever of its forms.
+    #[inline]
+    pub(super) fn uint(&mut self) -> Result<u64, Mismatch> {
+        let rest = self.rest();
+        let (number, length) = match self.lead()? {
+            small @ 0x00..=0x7f => (u64::from(small), 1),
+            lead @ (0xcc..=0xcf | 0xd0..=0xd3) => {
+                let width = 1 << (lead & 0x03);
+                let digits = rest.get(1..1 + width).ok_or(Mismatch::Truncated)?;
+                // The signed forms of a number are allowed as long as it is not below zero.
+                if lead >= 0xd0 && digits[0] >= 0x80 {
+                    return Err(Mismatch::OtherType);
+                }
+                let number = digits.iter().fold(0_u64, |number, &digit| number << 8 | u64::from(digit));
+                (number, 1 + width)
+            }
+            _ => return Err(Mismatch::OtherType),
+        };
+        self.at += length;
+        Ok(number)
+    }
+
+    /// Reads text.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<&'a str, Mismatch> {
+        let head_length = match self.lead()? {
+            0xa0..=0xbf => 1,
+            0xd9 => 2,
+            0xda => 3,
+            0xdb => 5,
+            _ => return Err(Mismatch::OtherType),
+        };
+        let bytes = self.body(head_length)?;
+        std::str::from_utf8(bytes).map_err(|_| Mismatch::NotUtf8)
+    }
+
+    /// Reads a string of bytes.
+    pub(super) fn binary(&mut self) -> Result<&'a [u8], Mismatch> {
+        let head_length = match self.lead()? {
+            0xc4 => 2,
+            0xc5 => 3,
+            0xc6 => 5,
+            _ => return Err(Mismatch::OtherType),
+        };
+        self.body(head_length)
+    }
+
+    /// The body of a text or a string of bytes. It moves on only if it succeeds.
+    fn body(&mut self, head_length: usize) -> Result<&'a [u8], Mismatch> {
+        let rest = self.rest();
+        let Head::Scalar(length) = head(rest) else {
+            return Err(Mismatch::Truncated);
+        };
+        let body = rest.get(head_length..length).ok_or(Mismatch::Truncated)?;
+        self.at += length;
+        Ok(body)
+    }
+
+    /// Reads any value, as its bytes.
+    #[inline]
+    pub(super) fn value(&mut self) -> Result<&'a [u8], Mismatch> {
+        let start = self.at;
+        let mut at = start;
+        let mut awaited = 1_usize;
+        while awaited > 0 {
+            let rest = self.bytes.get(at..).ok_or(Mismatch::Truncated)?;
+            awaited -= 1;
+            match head(rest) {
+                Head::Scalar(length) => at = at.saturating_add(length),
+                Head::Container { head, values } => {
+                    at += head;
+                    awaited = awaited.saturating_add(values);
+                }
+                Head::Short => return Err(Mismatch::Truncated),
+                Head::Reserved => return Err(Mismatch::Reserved),
+            }
+        }
+        let value = self.bytes.get(start..at).ok_or(Mismatch::Truncated)?;
+        self.at = at;
+        Ok(value)
+    }
+}
