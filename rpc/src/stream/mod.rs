@@ -15,7 +15,7 @@
 //!
 //! - A coroutine that is cancelled while it receives has lost no item; while it sends, it has sent all of one or none.
 //! - What waits for a reader is bounded by the window and one item, and over a connection by
-//!   [`Limits::in_flight`](crate::Limits::in_flight) windows and a few messages of the longest kind.
+//!   [`Limits::in_flight`](crate::Limits::in_flight) windows and [`OVERSHOOT_MESSAGES`] messages of the longest kind.
 //! - Who sends beyond its window ends its own stream, with an error that says so.
 //!
 //! # What is absent
@@ -30,9 +30,18 @@ mod items;
 mod sink;
 mod handle;
 mod item;
+mod flow;
+mod incoming;
+mod outgoing;
+mod budget;
+#[cfg(test)]
+mod tests;
 
 pub use self::both_streaming::{BothStreaming, CallerSink};
+pub use self::budget::OVERSHOOT_MESSAGES;
+pub(crate) use self::budget::{Budget, Share};
 pub use self::callee_streaming::CalleeStreaming;
 pub use self::caller_streaming::CallerStreaming;
+pub(crate) use self::flow::{Flow, Opening, Outlet, Side};
 pub use self::items::Items;
 pub use self::sink::Sink;

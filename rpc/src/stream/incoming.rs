@@ -1,0 +1,222 @@
+//! The items that come from the peer: what it may send, what has come and was not taken, and how it ends.
+//!
+//! ```text
+//!             push ──► arrived ──(swap, when the batch is used up)──► batch ──► take
+//!   window:  left -= cost                                     owed += cost; half a window is granted back
+//! ```
+//!
+//! # Invariants
+//!
+//! - `held + owed + left = window`: what waits here, what was taken and not granted back, and what may come.
+//! - `left` falls below zero by one item at most; the next one breaks the protocol and is not kept.
+//! - Items lie one behind the other in two buffers that are used in turns: none is an allocation of its own.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::ops::{Deref, Range};
+use std::rc::Rc;
+use std::time::Instant;
+
+use grapeshot_core::{Reason, Unparked, WaitQueue};
+
+use crate::error::StreamError;
+use crate::stream::budget::Share;
+
+/// What an item costs of a window beside its bytes, so that empty ones are bounded too.
+pub(super) const ITEM_COST: usize = 16;
+
+/// A buffer that has grown beyond this is not kept by a reader that waits.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// How many bytes an item's length takes in a buffer.
+const LENGTH_BYTES: usize = size_of::<usize>();
+
+/// One stream of items, on the side that receives it.
+pub(super) struct Incoming {
+    share: Share,
+    /// What the peer may still send: below zero by as much as its last item was longer than that.
+    left: Cell<i64>,
+    /// What was taken and not granted back.
+    owed: Cell<usize>,
+    arrived: RefCell<Vec<u8>>,
+    batch: RefCell<Rc<Vec<u8>>>,
+    /// Where in the batch the next item begins.
+    position: Cell<usize>,
+    /// How it ends behind what has arrived: whole, or not.
+    end: RefCell<Option<Result<(), StreamError>>>,
+    readers: WaitQueue,
+}
+
+/// An item that was taken. Reading it keeps the items behind it in their place, whatever else happens to the stream.
+pub(super) struct Taken {
+    batch: Rc<Vec<u8>>,
+    place: Range<usize>,
+}
+
+impl Deref for Taken {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.batch[self.place.clone()]
+    }
+}
+
+impl Incoming {
+    /// Of a peer that may send a window before it hears of it again.
+    pub(super) fn new(share: Share) -> Incoming {
+        Incoming {
+            left: Cell::new(signed(share.window())),
+            share,
+            owed: Cell::new(0),
+            arrived: RefCell::default(),
+            batch: RefCell::default(),
+            position: Cell::new(0),
+            end: RefCell::new(None),
+            readers: WaitQueue::new(),
+        }
+    }
+
+    /// Keeps an item that has come. Never suspends.
+    ///
+    /// One that breaks the protocol or a limit ends the stream instead, which its reader sees behind what has come before.
+    pub(super) fn push(&self, item: &[u8]) {
+        match self.end.borrow().as_ref() {
+            None => {}
+            Some(Err(_)) => return,
+            Some(Ok(())) => return self.break_off("an item came after the end of its stream"),
+        }
+        if self.left.get() <= 0 {
+            return self.break_off("an item came for which there was no window");
+        }
+        self.left.set(self.left.get() - signed(cost(item)));
+        if !self.share.cover(self.beyond()) {
+            return self.end(Err(StreamError::TooLarge { bytes: item.len(), limit: self.share.window() }));
+        }
+        let mut arrived = self.arrived.borrow_mut();
+        arrived.extend_from_slice(&item.len().to_ne_bytes());
+        arrived.extend_from_slice(item);
+        drop(arrived);
+        self.readers.wake_one();
+    }
+
+    fn break_off(&self, reason: &str) {
+        *self.end.borrow_mut() = Some(Err(StreamError::Malformed(reason.into())));
+        self.readers.wake_all();
+    }
+
+    /// How much is held beyond the window.
+    fn beyond(&self) -> usize {
+        usize::try_from(-(self.left.get() + signed(self.owed.get()))).unwrap_or(0)
+    }
+
+    /// Ends the stream behind what has come; the first end counts.
+    pub(super) fn end(&self, end: Result<(), StreamError>) {
+        self.end.borrow_mut().get_or_insert(end);
+        self.readers.wake_all();
+    }
+
+    /// Drops what has come, as nobody will read it, and takes nothing more.
+    pub(super) fn stop(&self, why: StreamError) {
+        *self.end.borrow_mut() = Some(Err(why));
+        self.arrived.take();
+        self.batch.take();
+        self.position.set(0);
+        self.share.cover(0);
+        self.readers.wake_all();
+    }
+
+    /// Waits for the next item, until the deadline; `None` at the end of a stream that is whole.
+    ///
+    /// Whoever is cancelled here has taken nothing.
+    pub(super) fn next(&self, deadline: Option<Instant>) -> Result<Option<Taken>, StreamError> {
+        loop {
+            if let Some(taken) = self.take() {
+                return Ok(Some(taken));
+            }
+            if let Some(end) = &*self.end.borrow() {
+                return end.clone().map(|()| None);
+            }
+            self.shed();
+            if self.readers.wait_until(Reason::Other("the next item of a stream"), deadline) != Unparked::Woken {
+                return Err(StreamError::Over);
+            }
+        }
+    }
+
+    /// Takes the next item, if there is one. Never suspends.
+    #[inline]
+    fn take(&self) -> Option<Taken> {
+        if self.position.get() == self.batch.borrow().len() && !self.next_batch() {
+            return None;
+        }
+        let batch = self.batch.borrow().clone();
+        let start = self.position.get() + LENGTH_BYTES;
+        let length = usize::from_ne_bytes(*batch[self.position.get()..].first_chunk()?);
+        let place = start..start + length;
+        self.position.set(place.end);
+        self.owed.set(self.owed.get() + length + ITEM_COST);
+        self.share.cover(self.beyond());
+        if !self.readers.is_empty() && !self.is_drained() {
+            self.readers.wake_one();
+        }
+        Some(Taken { batch, place })
+    }
+
+    fn is_drained(&self) -> bool {
+        self.position.get() == self.batch.borrow().len() && self.arrived.borrow().is_empty()
+    }
+
+    /// Puts what has arrived in the place of a batch that is used up.
+    fn next_batch(&self) -> bool {
+        let mut arrived = self.arrived.borrow_mut();
+        if arrived.is_empty() {
+            return false;
+        }
+        let mut batch = self.batch.borrow_mut();
+        match Rc::get_mut(&mut *batch) {
+            Some(used) => {
+                used.clear();
+                mem::swap(used, &mut *arrived);
+            }
+            // The last item of it is still being read.
+            None => *batch = Rc::new(mem::take(&mut *arrived)),
+        }
+        self.position.set(0);
+        true
+    }
+
+    /// Lets go of large buffers before a wait, which may be long.
+    fn shed(&self) {
+        if self.arrived.borrow().capacity() > KEPT_BYTES {
+            self.arrived.take();
+        }
+        if self.batch.borrow().capacity() > KEPT_BYTES {
+            self.batch.take();
+            self.position.set(0);
+        }
+    }
+
+    /// What is to be granted back now: nothing until it is half a window, or when no more will come.
+    #[inline]
+    pub(super) fn take_grant(&self) -> Option<u64> {
+        let owed = self.owed.get();
+        if owed == 0 || owed < self.share.window() / 2 || self.end.borrow().is_some() {
+            return None;
+        }
+        self.owed.set(0);
+        self.left.set(self.left.get() + signed(owed));
+        Some(owed as u64)
+    }
+}
+
+/// What an item takes of a window.
+#[inline]
+pub(super) fn cost(item: &[u8]) -> usize {
+    item.len() + ITEM_COST
+}
+
+/// Sizes of what lies in memory, which fit.
+#[inline]
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
