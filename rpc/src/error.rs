@@ -48,6 +48,8 @@ impl Failure {
     pub const TOO_LARGE: i64 = -32006;
     /// The call ran before under its sequence number, and its reply is kept no longer.
     pub const REPLY_GONE: i64 = -32007;
+    /// The callee has not given out this client id, or has forgotten it, so it cannot say whether the number has run: it did not run it.
+    pub const UNKNOWN_CLIENT: i64 = -32008;
     /// The code of a failure that came without one.
     pub const UNNAMED: i64 = 0;
 
@@ -73,6 +75,7 @@ impl Failure {
             Failure::BUSY,
             Failure::UNAUTHENTICATED,
             Failure::FORBIDDEN,
+            Failure::UNKNOWN_CLIENT,
         ];
         REFUSALS.contains(&self.code)
     }
@@ -168,6 +171,11 @@ impl CallError {
             _ => None,
         }
     }
+
+    /// The service's own error, if it is one: see [`ServiceError`](crate::ServiceError).
+    pub fn service<E: TryFrom<Failure>>(&self) -> Option<E> {
+        self.failure().cloned().and_then(|failure| E::try_from(failure).ok())
+    }
 }
 
 impl fmt::Display for CallError {
@@ -207,6 +215,24 @@ impl Error for CallError {
 impl From<EncodeError> for CallError {
     fn from(error: EncodeError) -> CallError {
         CallError::Encode(error)
+    }
+}
+
+/// A method that fails because its stream does: with the caller's own failure, or a sentence that says what happened.
+///
+/// No code says that the method did not run, for it did.
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Failure {
+        let code = match &error {
+            StreamError::Failed(failure) if !failure.is_refusal() => failure.code,
+            StreamError::Failed(_) | StreamError::Over | StreamError::Lost(_) => Failure::CANCELLED,
+            StreamError::TooLarge { .. } => Failure::TOO_LARGE,
+            StreamError::Malformed(_) | StreamError::Unsupported | StreamError::Encode(_) => Failure::INTERNAL,
+        };
+        match error {
+            StreamError::Failed(failure) => Failure { code, ..failure },
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 

@@ -1,0 +1,206 @@
+//! The parameters of a call: read one by one into their types, with an answer to the caller that says which one does not fit.
+//!
+//! A parameter that is absent is read as nil, so that one of type `Option` may be missing at the end:
+//! that is how a later version of a service adds one.
+
+use std::fmt::Write;
+
+use rmp_serde::Deserializer;
+use rmp_serde::decode::ReadRefReader;
+use serde::de::Deserialize;
+
+use crate::error::Failure;
+
+const NIL: &[u8] = &[0xc0];
+
+/// How much of serde's explanation goes to the caller, in characters: it may quote a value of any length.
+const REASON_CHARS: usize = 200;
+
+/// What errors tell of a method.
+pub trait Describe {
+    /// Its name.
+    fn method(&self) -> &str;
+    /// How many parameters it takes at most; `None` for any number.
+    fn most(&self) -> Option<usize>;
+    /// The name and the type of a parameter.
+    fn param(&self, index: usize) -> (&str, &str);
+}
+
+/// A method that is known when the program is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature {
+    /// Its name on the wire.
+    pub method: &'static str,
+    /// Names and types of its parameters.
+    pub params: &'static [(&'static str, &'static str)],
+}
+
+impl Describe for Signature {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn most(&self) -> Option<usize> {
+        Some(self.params.len())
+    }
+
+    fn param(&self, index: usize) -> (&str, &str) {
+        self.params.get(index).copied().unwrap_or_default()
+    }
+}
+
+/// Parameters on their way from bytes to values.
+pub struct Params<'a> {
+    values: Deserializer<ReadRefReader<'a, [u8]>>,
+    count: usize,
+    next: usize,
+    signature: &'a dyn Describe,
+}
+
+impl<'a> Params<'a> {
+    /// Begins to read; `params` is one MessagePack array.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::INVALID_PARAMS`] when it is something else, or more values than the method takes.
+    pub fn read(params: &'a [u8], signature: &'a dyn Describe) -> Result<Params<'a>, Failure> {
+        let mut values = params;
+        let count = rmp::decode::read_array_len(&mut values).map_err(|_| no_array(signature))? as usize;
+        if signature.most().is_some_and(|most| count > most) {
+            return Err(wrong_count(signature, count));
+        }
+        Ok(Params { values: Deserializer::from_read_ref(values), count, next: 0, signature })
+    }
+
+    /// How many there are in all.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The next one.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::INVALID_PARAMS`], with the parameter's name and type, when it is no `T`, or absent and `T` knows no nil.
+    // Not an iterator: each has a type of its own.
+    #[expect(clippy::should_implement_trait, reason = "each has a type of its own")]
+    pub fn next<T: Deserialize<'a>>(&mut self) -> Result<T, Failure> {
+        let index = self.next;
+        self.next += 1;
+        if index < self.count {
+            return T::deserialize(&mut self.values).map_err(|error| misfit(self.signature, index, &error));
+        }
+        T::deserialize(&mut Deserializer::from_read_ref(NIL)).map_err(|_| wrong_count(self.signature, self.count))
+    }
+}
+
+#[cold]
+fn no_array(signature: &dyn Describe) -> Failure {
+    invalid(format!("the parameters of `{}` are an array, and something else came", signature.method()))
+}
+
+#[cold]
+fn wrong_count(signature: &dyn Describe, count: usize) -> Failure {
+    let method = signature.method();
+    let most = signature.most().unwrap_or(0);
+    let mut list = String::new();
+    for index in 0..most {
+        let (name, ty) = signature.param(index);
+        let comma = if index > 0 { ", " } else { "" };
+        // Writing to a string does not fail.
+        let _ = write!(list, "{comma}{name}: {ty}");
+    }
+    let parameters = if most == 1 { "parameter" } else { "parameters" };
+    invalid(match most {
+        0 => format!("`{method}` takes no parameters, and {count} came"),
+        _ => format!("`{method}` takes {most} {parameters} ({list}), and {count} came"),
+    })
+}
+
+#[cold]
+fn misfit(signature: &dyn Describe, index: usize, error: &rmp_serde::decode::Error) -> Failure {
+    let (name, ty) = signature.param(index);
+    let mut reason = error.to_string();
+    if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    invalid(format!("parameter {} of `{}`, `{name}`, is no {ty}: {reason}", index + 1, signature.method()))
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::new(Failure::INVALID_PARAMS, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Encoded;
+
+    const MOVE: Signature =
+        Signature { method: "move", params: &[("x", "i64"), ("y", "i64"), ("speed", "Option<u8>")] };
+
+    fn read(params: &impl serde::Serialize) -> Result<(i64, i64, Option<u8>), String> {
+        let bytes = Encoded::of(params).unwrap();
+        let read = || {
+            let mut params = Params::read(bytes.as_bytes(), &MOVE)?;
+            Ok((params.next()?, params.next()?, params.next()?))
+        };
+        read().map_err(|failure: Failure| {
+            assert_eq!(failure.code, Failure::INVALID_PARAMS);
+            failure.message
+        })
+    }
+
+    #[test]
+    fn values_come_in_their_order() {
+        assert_eq!(read(&(1, -2, 3)), Ok((1, -2, Some(3))));
+        assert_eq!(read(&(1, -2, ())), Ok((1, -2, None)));
+    }
+
+    #[test]
+    fn an_option_at_the_end_may_be_absent() {
+        assert_eq!(read(&(1, -2)), Ok((1, -2, None)));
+    }
+
+    #[test]
+    fn a_wrong_number_is_answered_with_the_signature() {
+        let told = "`move` takes 3 parameters (x: i64, y: i64, speed: Option<u8>), and";
+        assert_eq!(read(&(1,)), Err(format!("{told} 1 came")));
+        assert_eq!(read(&(1, 2, 3, 4)), Err(format!("{told} 4 came")));
+        assert_eq!(read(&[0u8; 0]), Err(format!("{told} 0 came")));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_type() {
+        let told = read(&(1, "two", 3)).unwrap_err();
+        assert!(told.starts_with("parameter 2 of `move`, `y`, is no i64: "), "{told}");
+        let told = read(&(1, 2, 300)).unwrap_err();
+        assert!(told.starts_with("parameter 3 of `move`, `speed`, is no Option<u8>: "), "{told}");
+    }
+
+    #[test]
+    fn an_explanation_is_cut_short() {
+        let told = read(&("ä".repeat(100_000), 2)).unwrap_err();
+        assert!(told.len() < 600, "{}", told.len());
+    }
+
+    #[test]
+    fn a_map_is_no_list_of_parameters() {
+        let map = std::collections::BTreeMap::from([("x", 1)]);
+        assert_eq!(read(&map), Err("the parameters of `move` are an array, and something else came".to_owned()));
+        assert!(Params::read(&[], &MOVE).is_err());
+    }
+
+    #[test]
+    fn parameters_that_break_off_are_refused() {
+        let bytes = Encoded::of(&(1, 100_000)).unwrap().into_bytes();
+        for end in 0..bytes.len() {
+            let read = |bytes| {
+                let mut params = Params::read(bytes, &MOVE)?;
+                Ok::<(i64, i64), Failure>((params.next()?, params.next()?))
+            };
+            assert!(read(&bytes[..end]).is_err(), "{end}");
+        }
+    }
+}
