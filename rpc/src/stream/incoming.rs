@@ -80,10 +80,11 @@ impl Incoming {
     ///
     /// One that breaks the protocol or a limit ends the stream instead, which its reader sees behind what has come before.
     pub(super) fn push(&self, item: &[u8]) {
-        match self.end.borrow().as_ref() {
+        let is_whole = self.end.borrow().as_ref().map(Result::is_ok);
+        match is_whole {
             None => {}
-            Some(Err(_)) => return,
-            Some(Ok(())) => return self.break_off("an item came after the end of its stream"),
+            Some(false) => return,
+            Some(true) => return self.break_off("an item came after the end of its stream"),
         }
         if self.left.get() <= 0 {
             return self.break_off("an item came for which there was no window");
