@@ -1,0 +1,155 @@
+//! One call and its attempts.
+//!
+//! ```text
+//!   number, if it is to have one ──► attempt ──► answered ──► done
+//!          ▲                            └── failed ──► verdict ──► final: the error that says most
+//!          └───── wait ◄── time, attempts and budget left? ◄────────┘ repeat
+//! ```
+
+use std::time::{Duration, Instant};
+
+use grapeshot_core::{current_deadline, now, sleep};
+
+use super::numbers::Number;
+use super::retrying::Retrying;
+use super::verdict::{Verdict, verdict};
+use crate::caller::{CallOptions, Caller, Repeat, Request};
+use crate::error::{CallError, Outcome};
+
+pub(super) struct Attempts<'a, C> {
+    retrying: &'a Retrying<C>,
+    request: &'a Request<'a>,
+    deadline: Option<Instant>,
+    numbering: Numbering,
+    made: u32,
+    /// The first failure after which nobody knows whether the call has run.
+    in_doubt: Option<CallError>,
+}
+
+/// Whether the call has a number of ours.
+enum Numbering {
+    /// It wants none, has one of its maker's, or cannot have one.
+    Without,
+    Wanted,
+    Under(Number),
+}
+
+impl<'a, C: Caller> Attempts<'a, C> {
+    pub(super) fn of_call(retrying: &'a Retrying<C>, request: &'a Request<'a>) -> Attempts<'a, C> {
+        let wanted = request.options.repeat == Repeat::Sequenced && request.options.sequence.is_none();
+        let numbering = if wanted && retrying.numbers.is_some() { Numbering::Wanted } else { Numbering::Without };
+        Attempts { numbering, ..Attempts::without_number(retrying, request) }
+    }
+
+    /// Attempts at what can have no number: a notification has no answer to keep, and a stream is no answer.
+    pub(super) fn without_number(retrying: &'a Retrying<C>, request: &'a Request<'a>) -> Attempts<'a, C> {
+        retrying.count(|counts| counts.calls += 1);
+        let deadline = retrying.limit(request).and_then(|limit| now().checked_add(limit));
+        Attempts { retrying, request, deadline, numbering: Numbering::Without, made: 0, in_doubt: None }
+    }
+
+    pub(super) fn run<T>(mut self, attempt: impl Fn(&C, &Request<'_>) -> Result<T, CallError>) -> Result<T, CallError> {
+        loop {
+            let error = match self.attempt(&attempt) {
+                Ok(answer) => {
+                    self.retrying.budget.earn();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if error.outcome() == Outcome::Ran {
+                self.retrying.budget.earn();
+            }
+            if let Some(error) = self.prepare_next(error) {
+                self.retrying.count(|counts| counts.failed += 1);
+                return Err(error);
+            }
+        }
+    }
+
+    fn attempt<T>(&mut self, attempt: impl Fn(&C, &Request<'_>) -> Result<T, CallError>) -> Result<T, CallError> {
+        self.made += 1;
+        let limit = self.limit();
+        if let (Numbering::Wanted, Some(numbers)) = (&self.numbering, &self.retrying.numbers) {
+            let number = numbers.take(&self.retrying.caller, limit)?;
+            self.numbering = number.map_or(Numbering::Without, Numbering::Under);
+        }
+        // Asking for an id has taken some of the time.
+        let limit = self.limit();
+        let number = match &self.numbering {
+            Numbering::Under(number) => Some(number.sequence()),
+            Numbering::Without | Numbering::Wanted => None,
+        };
+        if number.is_none() && limit == self.request.options.timeout {
+            return attempt(&self.retrying.caller, self.request);
+        }
+        let options = self.request.options;
+        let options = CallOptions { timeout: limit, sequence: number.or(options.sequence), ..options.clone() };
+        attempt(&self.retrying.caller, &Request { options: &options, ..*self.request })
+    }
+
+    /// How long the next attempt may take.
+    fn limit(&self) -> Option<Duration> {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        [left, self.retrying.options.attempt_timeout].into_iter().flatten().min()
+    }
+
+    /// Waits until the call may be made again, or says why it has failed.
+    fn prepare_next(&mut self, error: CallError) -> Option<CallError> {
+        let verdict = verdict(&error, self.is_repeatable());
+        let renumbered = verdict == Verdict::Renumber && self.in_doubt.is_none() && self.renumber();
+        if self.in_doubt.is_none() && error.outcome() == Outcome::Unknown {
+            self.in_doubt = Some(error.clone());
+        }
+        let repeat = verdict == Verdict::Repeat || renumbered;
+        // A new id costs the server no more than any call does, and whoever was forgotten need not wait for it.
+        let delay = if renumbered { Duration::ZERO } else { self.retrying.options.backoff.delay(self.made) };
+        if !repeat || self.made >= self.retrying.options.attempts || self.is_out_of_time(delay) {
+            return Some(self.conclusion(error));
+        }
+        if !renumbered && !self.retrying.budget.try_spend() {
+            self.retrying.count(|counts| counts.out_of_budget += 1);
+            return Some(self.conclusion(error));
+        }
+        self.retrying.count(|counts| counts.repeats += 1);
+        sleep(delay);
+        None
+    }
+
+    /// Whether an attempt may follow one that may have run: the server will know a number again.
+    fn is_repeatable(&self) -> bool {
+        match self.request.options.repeat {
+            Repeat::Never => false,
+            Repeat::Idempotent => true,
+            Repeat::Sequenced => matches!(self.numbering, Numbering::Under(_)),
+        }
+    }
+
+    /// Gives up a number that the server does not know, for a new one; false if it is not ours.
+    fn renumber(&mut self) -> bool {
+        let (Numbering::Under(number), Some(numbers)) = (&self.numbering, &self.retrying.numbers) else { return false };
+        numbers.forget(number);
+        self.numbering = Numbering::Wanted;
+        true
+    }
+
+    /// Whether a wait would outlast the call, or a limit around it: its error says more now than their passing would.
+    fn is_out_of_time(&self, delay: Duration) -> bool {
+        let deadline = [self.deadline, current_deadline()].into_iter().flatten().min();
+        deadline.is_some_and(|deadline| now() + delay >= deadline)
+    }
+
+    /// What the caller is told: an attempt that may have run counts for more than later ones that did not.
+    fn conclusion(&mut self, last: CallError) -> CallError {
+        let error = match self.in_doubt.take() {
+            Some(in_doubt) if last.outcome() == Outcome::NotRun => in_doubt,
+            _ => last,
+        };
+        let is_over = self.deadline.is_some_and(|deadline| now() >= deadline);
+        match (error, self.retrying.limit(self.request)) {
+            // What has passed is the limit of the call, of which the last attempt had a part.
+            (CallError::TimedOut { sent, .. }, Some(limit)) if is_over => CallError::TimedOut { limit, sent },
+            (error, _) => error,
+        }
+    }
+}

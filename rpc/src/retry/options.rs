@@ -1,0 +1,42 @@
+//! How often and for how long a call is tried.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+
+/// The settings of a [`Retrying`](super::Retrying).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryOptions {
+    /// How often a call is tried in all. 6; none and one both mean once.
+    pub attempts: u32,
+    /// How long to wait between attempts. Up to 50 ms at first, up to 5 s in the end.
+    pub backoff: Backoff,
+    /// How long a call may take with all its attempts, unless it says so itself. 60 s; `None` for as long as they take.
+    pub timeout: Option<Duration>,
+    /// How long one attempt may take. `None` for as long as the call may.
+    pub attempt_timeout: Option<Duration>,
+}
+
+impl Default for RetryOptions {
+    fn default() -> RetryOptions {
+        RetryOptions {
+            attempts: 6,
+            backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) },
+            timeout: Some(Duration::from_secs(60)),
+            attempt_timeout: None,
+        }
+    }
+}
+
+/// What a [`Retrying`](super::Retrying) has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryCounts {
+    /// Calls and notifications asked for.
+    pub calls: u64,
+    /// Attempts beyond the first of each.
+    pub repeats: u64,
+    /// Calls that might have been repeated, had the budget allowed it.
+    pub out_of_budget: u64,
+    /// Calls that failed after the last attempt.
+    pub failed: u64,
+}
