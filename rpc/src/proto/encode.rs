@@ -193,7 +193,7 @@ pub(super) fn append_uint(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Appends a text. One longer than 4 GiB, which no limit on frames allows, is cut to what its head can say.
+/// Appends a text.
 #[inline]
 pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
     match text.len() {
@@ -222,6 +222,8 @@ pub(super) fn append_map(out: &mut Vec<u8>, pairs: usize) {
 }
 
 /// Appends a head with a length of 2 or of 4 bytes.
+///
+/// MessagePack cannot say a length beyond 4 GiB; what is so long makes a message that the peer refuses as too large.
 fn append_head(out: &mut Vec<u8>, leads: [u8; 2], length: usize) {
     match u16::try_from(length) {
         Ok(short) => {

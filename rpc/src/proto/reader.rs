@@ -15,7 +15,7 @@ pub(super) enum Mismatch {
     NotUtf8,
 }
 
-/// A place in a message.
+/// A place in a message. It moves on only over what was read as asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -103,8 +103,12 @@ impl<'a> Reader<'a> {
             0xdb => 5,
             _ => return Err(Mismatch::OtherType),
         };
+        let start = self.at;
         let bytes = self.body(head_length)?;
-        std::str::from_utf8(bytes).map_err(|_| Mismatch::NotUtf8)
+        std::str::from_utf8(bytes).map_err(|_| {
+            self.at = start;
+            Mismatch::NotUtf8
+        })
     }
 
     /// Reads a string of bytes.
@@ -118,7 +122,7 @@ impl<'a> Reader<'a> {
         self.body(head_length)
     }
 
-    /// The body of a text or a string of bytes. It moves on only if it succeeds.
+    /// The body of a text or a string of bytes.
     fn body(&mut self, head_length: usize) -> Result<&'a [u8], Mismatch> {
         let rest = self.rest();
         let Head::Scalar(length) = head(rest) else {
