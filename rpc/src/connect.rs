@@ -2,6 +2,9 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
+
+use grapeshot_core::sleep;
 
 use crate::caller::Caller;
 
@@ -12,6 +15,16 @@ pub trait Connected: Caller {
 
     /// Ends it: calls in flight fail, as far as they know of their outcome, and new ones are not sent. Never suspends.
     fn close(&self);
+
+    /// Waits until it is closed. Suspends.
+    ///
+    /// As it is here it looks once a second; what knows of its end itself does better.
+    fn wait_closed(&self) {
+        const LOOKS: Duration = Duration::from_secs(1);
+        while !self.is_closed() {
+            sleep(LOOKS);
+        }
+    }
 }
 
 impl<C: Connected + ?Sized> Connected for Rc<C> {
@@ -21,6 +34,10 @@ impl<C: Connected + ?Sized> Connected for Rc<C> {
 
     fn close(&self) {
         (**self).close();
+    }
+
+    fn wait_closed(&self) {
+        (**self).wait_closed();
     }
 }
 

@@ -65,6 +65,11 @@ impl Context {
         }
     }
 
+    /// The same under a sequence number, for tests of what knows numbers again.
+    pub fn with_sequence(self, sequence: Sequence) -> Context {
+        Context { sequence: Some(sequence), ..self }
+    }
+
     /// Who calls.
     pub fn peer(&self) -> &Identity {
         &self.peer
