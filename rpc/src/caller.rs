@@ -1,10 +1,17 @@
 //! The side that calls: one small trait, which connections, pools, balancers, retries and middleware all are.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::METHODS_METHOD;
 use crate::error::{CallError, Failure, StreamError};
 use crate::proto::{Metadata, TraceContext};
-use crate::value::Encoded;
+use crate::service::MethodInfo;
+use crate::signature;
+use crate::value::{self, Encoded};
 
 /// Something that calls can be made through: a connection, or what stands before one or several.
 ///
@@ -60,6 +67,120 @@ impl<C: Caller + ?Sized> Caller for std::rc::Rc<C> {
 
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
         (**self).open(request)
+    }
+}
+
+/// Calls with values of any type, for everything that is a [`Caller`].
+///
+/// # Examples
+///
+/// ```
+/// use grapeshot_core::test;
+/// use grapeshot_net::memory;
+/// use grapeshot_rpc::{CallerExt, Connection, Router};
+///
+/// test::run(|| {
+///     let (near, far) = memory::pair();
+///     let service = Router::new().method("add", |(a, b): (i64, i64)| Ok(a + b));
+///     let _far = Connection::over(far).service(service).accept().unwrap();
+///     let near = Connection::over(near).open().unwrap();
+///     let sum: i64 = near.call("add", &(40, 2)).unwrap();
+///     assert_eq!(sum, 42);
+/// });
+/// ```
+pub trait CallerExt: Caller {
+    /// Calls a method, and reads its answer as a type; as [`Value`](crate::Value), whatever it is.
+    ///
+    /// `params` are a tuple, a list, or `()` for none: a single one is written `&(x,)`. Suspends.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    fn call<R: DeserializeOwned>(&self, method: &str, params: &(impl Serialize + ?Sized)) -> Result<R, CallError> {
+        self.call_with(&CallOptions::default(), method, params)
+    }
+
+    /// Calls as [`call`](CallerExt::call) does, with options.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    fn call_with<R: DeserializeOwned>(
+        &self,
+        options: &CallOptions,
+        method: &str,
+        params: &(impl Serialize + ?Sized),
+    ) -> Result<R, CallError> {
+        let params = EncodedParams::of(params)?;
+        let answer = self.exchange(&Request { method, params: params.as_bytes(), options })?;
+        drop(params);
+        decode_answer(&answer)
+    }
+
+    /// Sends a notification, to which no answer comes. Suspends only while the connection has too much to write.
+    ///
+    /// # Errors
+    ///
+    /// See [`Caller::tell`].
+    fn notify(&self, method: &str, params: &(impl Serialize + ?Sized)) -> Result<(), CallError> {
+        let params = EncodedParams::of(params)?;
+        self.tell(&Request { method, params: params.as_bytes(), options: &CallOptions::default() })
+    }
+
+    /// Asks for the methods of the callee. Suspends.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]; a callee that cannot list its methods answers [`Failure::METHOD_NOT_FOUND`].
+    fn methods(&self) -> Result<Vec<MethodInfo>, CallError> {
+        const NO_PARAMS: &[u8] = &[0x90];
+        let options = CallOptions { repeat: Repeat::Idempotent, ..CallOptions::default() };
+        let request = Request { method: METHODS_METHOD, params: NO_PARAMS, options: &options };
+        signature::decode_methods(&self.exchange(&request)?)
+    }
+}
+
+impl<C: Caller + ?Sized> CallerExt for C {}
+
+fn decode_answer<R: DeserializeOwned>(answer: &Encoded) -> Result<R, CallError> {
+    answer.decode().map_err(|error| CallError::Malformed { reason: error.to_string() })
+}
+
+/// Parameters in a buffer that goes back to where it came from.
+struct EncodedParams {
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    /// Buffers for the parameters of calls that are yet to be made.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many buffers are kept, and how large one may be.
+const KEPT_BUFFERS: usize = 128;
+const KEPT_BYTES: usize = 4 << 10;
+
+impl EncodedParams {
+    fn of<P: Serialize + ?Sized>(params: &P) -> Result<EncodedParams, CallError> {
+        let mut encoded = EncodedParams { bytes: SPARE.with_borrow_mut(Vec::pop).unwrap_or_default() };
+        encoded.bytes.clear();
+        value::encode_params(&mut encoded.bytes, params)?;
+        Ok(encoded)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for EncodedParams {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < KEPT_BUFFERS && bytes.capacity() <= KEPT_BYTES {
+                spare.push(bytes);
+            }
+        });
     }
 }
 
@@ -141,10 +262,10 @@ pub enum Repeat {
     Sequenced,
 }
 
-/// Names a call for ever, so that the callee knows a repeated one.
+/// Names a call for ever, so that the callee knows a repeated one: see [`replies`](crate::replies).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sequence {
-    /// Who calls: random, and the same for all calls of one client.
+    /// Who calls: random, given out by the callee, and the same for all calls of one client to it.
     pub client: [u8; 16],
     /// Counts up from 1.
     pub number: u64,

@@ -1,0 +1,57 @@
+//! The requests that a connection answers itself: their names begin with `$/`.
+
+use std::rc::Rc;
+
+use super::close::CloseReason;
+use super::shared::Shared;
+use crate::error::Failure;
+use crate::proto::{HELLO_METHOD, Hello};
+use crate::signature;
+use crate::value::Encoded;
+
+/// Lists the methods of the service.
+pub(crate) const METHODS_METHOD: &str = "$/methods";
+
+impl Shared {
+    /// Answers a request of the connection's own; `None` for one that the service may know.
+    pub(super) fn answer_itself(
+        self: &Rc<Shared>,
+        id: u32,
+        method: &str,
+        params: &[u8],
+    ) -> Option<Result<(), CloseReason>> {
+        let result = match method {
+            HELLO_METHOD => self.answer_hello(id, params),
+            METHODS_METHOD if self.is_proven() && self.authorize.is_none() => self.list_methods(),
+            _ => return None,
+        };
+        match result {
+            // The answer to a hello is the last thing that is said without what was agreed on.
+            Ok(Some(result)) => self.answer(id, Ok(result.as_bytes())),
+            Ok(None) => {}
+            Err(failure) => self.answer(id, Err(&failure)),
+        }
+        Some(Ok(()))
+    }
+
+    fn answer_hello(&self, id: u32, params: &[u8]) -> Result<Option<Encoded>, Failure> {
+        let peer =
+            Hello::decode_params(params).map_err(|error| Failure::new(Failure::INVALID_PARAMS, error.to_string()))?;
+        let mut own = Vec::new();
+        self.hello().append(&mut own);
+        self.answer(id, Ok(&own));
+        self.agree_with(&peer);
+        Ok(None)
+    }
+
+    fn list_methods(&self) -> Result<Option<Encoded>, Failure> {
+        let methods = self.service.as_ref().map(|service| service.methods()).unwrap_or_default();
+        let listed = signature::encode_methods(methods);
+        listed.map(Some).map_err(|error| Failure::new(Failure::INTERNAL, error.to_string()))
+    }
+
+    /// Whether the peer has proven who it is, if it has to.
+    pub(super) fn is_proven(&self) -> bool {
+        true
+    }
+}

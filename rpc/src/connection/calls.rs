@@ -1,0 +1,251 @@
+//! The calls of this side that wait for an answer.
+//!
+//! ```text
+//!   begin ──► waiting ──┬─ answered ──► taken
+//!                       └─ given up ──► a late answer is expected, and dropped when it comes
+//! ```
+//!
+//! # Invariants
+//!
+//! - No id names two calls in flight, and the id of a call that was given up is not soon used again: it is made of a
+//!   place in the table and of how often the place was used.
+//! - An answer wakes the one coroutine that waits for it; answers come in any order.
+//! - Answers that nobody ever asked for are counted, and a peer is allowed few.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use grapeshot_core::{Reason, Unparked, Unparker, WaitQueue, Withdrawal, park};
+
+use crate::error::CallError;
+use crate::value::Encoded;
+
+/// How many answers nobody asked for a peer may send before the connection ends.
+const MOST_STRAYS: u32 = 16;
+
+/// As many calls as a connection has at most in flight, whatever its limits say: so that ids have bits left for uses.
+const MOST_CALLS: usize = 1 << 16;
+
+pub(super) type Answer = Result<Encoded, CallError>;
+
+/// The table of calls in flight.
+pub(super) struct Calls {
+    places: RefCell<Places>,
+    waiting: Cell<usize>,
+    limit: Cell<usize>,
+    freed: WaitQueue,
+    /// Calls that were given up, and whose answers may yet come.
+    given_up: Cell<u32>,
+    strays: Cell<u32>,
+}
+
+#[derive(Default)]
+struct Places {
+    all: Vec<Place>,
+    /// The first of the free places, each of which names the next.
+    free: Option<u32>,
+}
+
+struct Place {
+    id: u32,
+    state: State,
+}
+
+enum State {
+    Free { next: Option<u32> },
+    Waiting(Waiting),
+}
+
+/// One call in flight.
+struct Waiting {
+    /// Where in the output its request begins.
+    position: u64,
+    unparker: Option<Unparker>,
+    answer: Option<Answer>,
+}
+
+impl Calls {
+    pub(super) fn new(limit: usize) -> Calls {
+        Calls {
+            places: RefCell::default(),
+            waiting: Cell::new(0),
+            limit: Cell::new(limit.clamp(1, MOST_CALLS)),
+            freed: WaitQueue::new(),
+            given_up: Cell::new(0),
+            strays: Cell::new(0),
+        }
+    }
+
+    /// Lowers the limit to what the peer takes.
+    pub(super) fn lower_limit(&self, limit: usize) {
+        self.limit.set(self.limit.get().min(limit.max(1)));
+    }
+
+    /// How many calls are in flight.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.get()
+    }
+
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.get() >= self.limit.get()
+    }
+
+    /// Waits until another call may be made, or until `deadline`; says whether one may.
+    pub(super) fn wait_for_place(&self, deadline: Option<Instant>) -> bool {
+        while self.is_full() {
+            let reason = Reason::Other("another call of the connection to end");
+            if self.freed.wait_until(reason, deadline) != Unparked::Woken {
+                return !self.is_full();
+            }
+        }
+        true
+    }
+
+    /// Gives a call its id. Its request has to be appended, or the id given back, before anything else happens.
+    pub(super) fn begin(&self) -> u32 {
+        self.waiting.set(self.waiting.get() + 1);
+        let mut places = self.places.borrow_mut();
+        let state = State::Waiting(Waiting { position: 0, unparker: None, answer: None });
+        if let Some(index) = places.free {
+            let place = &mut places.all[index as usize];
+            if let State::Free { next } = place.state {
+                place.id = place.id.wrapping_add(MOST_CALLS as u32);
+                place.state = state;
+                let id = place.id;
+                places.free = next;
+                return id;
+            }
+        }
+        let id = places.all.len() as u32;
+        places.all.push(Place { id, state });
+        id
+    }
+
+    /// Notes where in the output the request begins.
+    pub(super) fn set_position(&self, id: u32, position: u64) {
+        self.with(id, |call| call.position = position);
+    }
+
+    fn with<T>(&self, id: u32, f: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
+        let mut places = self.places.borrow_mut();
+        let place = places.all.get_mut(id as usize % MOST_CALLS).filter(|place| place.id == id)?;
+        match &mut place.state {
+            State::Waiting(call) => Some(f(call)),
+            State::Free { .. } => None,
+        }
+    }
+
+    /// Waits for the answer, or until `deadline`: `None` when it did not come in time.
+    #[inline]
+    pub(super) fn wait(&self, id: u32, deadline: Option<Instant>) -> Option<Answer> {
+        loop {
+            if let Some(answer) = self.with(id, |call| call.answer.take()).flatten() {
+                return Some(answer);
+            }
+            let unparked = park(
+                Reason::Other("the answer to a call"),
+                deadline,
+                |unparker| {
+                    self.with(id, |call| call.unparker = Some(unparker));
+                },
+                || {
+                    self.with(id, |call| call.unparker = None);
+                    Withdrawal::Withdrawn
+                },
+            );
+            match unparked {
+                Unparked::Woken => {}
+                Unparked::TimedOut => return None,
+                Unparked::Refused => return Some(Err(unwinding())),
+            }
+        }
+    }
+
+    /// Hands a call its answer. Never suspends.
+    ///
+    /// # Errors
+    ///
+    /// [`Stray`] when the peer has sent too many answers that nobody asked for.
+    #[inline]
+    pub(super) fn answer(&self, id: u32, answer: impl FnOnce() -> Answer) -> Result<(), Stray> {
+        let unparker = self.with(id, |call| {
+            // A second answer to the same call changes nothing.
+            if call.answer.is_some() {
+                return Err(Stray);
+            }
+            call.answer = Some(answer());
+            Ok(call.unparker.take())
+        });
+        match unparker {
+            Some(Ok(unparker)) => {
+                if let Some(unparker) = unparker {
+                    // Who is cancelled at this moment gives the call up.
+                    let _ = unparker.unpark();
+                }
+                Ok(())
+            }
+            Some(Err(Stray)) => self.note_stray(),
+            None if self.given_up.get() > 0 => {
+                self.given_up.set(self.given_up.get() - 1);
+                Ok(())
+            }
+            None => self.note_stray(),
+        }
+    }
+
+    fn note_stray(&self) -> Result<(), Stray> {
+        self.strays.set(self.strays.get() + 1);
+        if self.strays.get() > MOST_STRAYS { Err(Stray) } else { Ok(()) }
+    }
+
+    /// Forgets a call; says whether no answer to it has come. Never suspends.
+    #[inline]
+    pub(super) fn end(&self, id: u32, answered: bool) -> bool {
+        let mut places = self.places.borrow_mut();
+        let index = id as usize % MOST_CALLS;
+        let next = places.free;
+        let Some(place) = places.all.get_mut(index).filter(|place| place.id == id) else { return false };
+        let State::Waiting(call) = std::mem::replace(&mut place.state, State::Free { next }) else { return false };
+        places.free = Some(index as u32);
+        drop(places);
+        self.waiting.set(self.waiting.get() - 1);
+        self.freed.wake_one();
+        let unanswered = !answered && call.answer.is_none();
+        if unanswered {
+            self.given_up.set(self.given_up.get().saturating_add(1));
+        }
+        unanswered
+    }
+
+    /// Ends every call that has no answer yet: `is_unsent` says of a position in the output that nobody saw it.
+    pub(super) fn fail_all(&self, cause: &Arc<io::Error>, is_unsent: impl Fn(u64) -> bool) {
+        let mut woken = Vec::new();
+        for place in &mut self.places.borrow_mut().all {
+            let State::Waiting(call) = &mut place.state else { continue };
+            if call.answer.is_none() {
+                call.answer = Some(Err(match is_unsent(call.position) {
+                    true => CallError::NotSent { cause: cause.clone() },
+                    false => CallError::OutcomeUnknown { cause: cause.clone() },
+                }));
+            }
+            woken.extend(call.unparker.take());
+        }
+        for unparker in woken {
+            let _ = unparker.unpark();
+        }
+        self.freed.wake_all();
+    }
+}
+
+/// An answer that nobody asked for, one more than is allowed.
+#[derive(Debug)]
+pub(super) struct Stray;
+
+/// What a call fails with that a destructor makes.
+pub(super) fn unwinding() -> CallError {
+    CallError::Refused { reason: "a coroutine that unwinds cannot wait for an answer".into() }
+}

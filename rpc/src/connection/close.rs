@@ -1,0 +1,111 @@
+//! Why a connection is over.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a connection is over, and where in what the peer sent.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum CloseReason {
+    /// This side closed it, or let go of it.
+    Closed,
+    /// One side said that it takes no new calls, and the last one has ended.
+    Drained,
+    /// The peer ended it, between two messages.
+    PeerEnded,
+    /// The peer ended it within a message.
+    Truncated {
+        /// How many bytes of the message had come.
+        bytes: usize,
+    },
+    /// The transport failed.
+    Lost(Arc<io::Error>),
+    /// The peer took nothing of what was written to it.
+    NotRead {
+        /// For how long: [`Limits::write_timeout`](crate::Limits::write_timeout).
+        limit: Duration,
+    },
+    /// The peer gave no sign of life when asked for one.
+    Silent {
+        /// For how long: [`Limits::heartbeat`](crate::Limits::heartbeat).
+        limit: Duration,
+    },
+    /// No call came for too long.
+    Idle {
+        /// For how long: [`Limits::idle_timeout`](crate::Limits::idle_timeout).
+        limit: Duration,
+    },
+    /// The peer did not prove in time who it is, or failed to.
+    NotProven {
+        /// How long it had: [`Limits::opening_timeout`](crate::Limits::opening_timeout).
+        limit: Duration,
+    },
+    /// The peer sent what is no message, so that nobody can tell where the next one begins.
+    Malformed {
+        /// What was wrong.
+        reason: String,
+        /// How many bytes of the connection came before the message.
+        at: u64,
+    },
+    /// The peer sent a message that is longer than [`Limits::frame_bytes`](crate::Limits::frame_bytes).
+    TooLarge {
+        /// Its size in bytes, as far as it is known.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+        /// How many bytes of the connection came before the message.
+        at: u64,
+    },
+}
+
+impl CloseReason {
+    /// Whether the peer broke the protocol.
+    pub fn is_peers_fault(&self) -> bool {
+        matches!(self, CloseReason::Truncated { .. } | CloseReason::Malformed { .. } | CloseReason::TooLarge { .. })
+    }
+
+    /// The same as an error of the carrier, for the calls that fail with it.
+    pub(crate) fn to_cause(&self) -> Arc<io::Error> {
+        let kind = match self {
+            CloseReason::Lost(cause) => return cause.clone(),
+            CloseReason::Closed | CloseReason::Drained => io::ErrorKind::NotConnected,
+            CloseReason::PeerEnded => io::ErrorKind::ConnectionAborted,
+            CloseReason::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            CloseReason::NotRead { .. } | CloseReason::Silent { .. } | CloseReason::Idle { .. } => {
+                io::ErrorKind::TimedOut
+            }
+            CloseReason::NotProven { .. } => io::ErrorKind::PermissionDenied,
+            CloseReason::Malformed { .. } | CloseReason::TooLarge { .. } => io::ErrorKind::InvalidData,
+        };
+        Arc::new(io::Error::new(kind, self.to_string()))
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Closed => f.write_str("this side closed the connection"),
+            CloseReason::Drained => f.write_str("the connection takes no new calls, and the last one has ended"),
+            CloseReason::PeerEnded => f.write_str("the peer ended the connection"),
+            CloseReason::Truncated { bytes } => {
+                write!(f, "the peer ended the connection {bytes} bytes into a message")
+            }
+            CloseReason::Lost(cause) => write!(f, "the connection was lost: {cause}"),
+            CloseReason::NotRead { limit } => write!(f, "the peer read nothing for {limit:?}"),
+            CloseReason::Silent { limit } => write!(f, "the peer gave no sign of life within {limit:?}"),
+            CloseReason::Idle { limit } => write!(f, "no call came for {limit:?}"),
+            CloseReason::NotProven { limit } => write!(f, "the peer did not prove within {limit:?} who it is"),
+            CloseReason::Malformed { reason, at } => {
+                write!(f, "the peer broke the protocol after {at} bytes: {reason}")
+            }
+            CloseReason::TooLarge { bytes, limit, at } => {
+                write!(
+                    f,
+                    "the peer sent a message of {bytes} bytes or more after {at} bytes, and {limit} are the limit"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Calls of this side: from the request's bytes to the answer.
+//!
+//! ```text
+//!   wait for a place ──► wait for room ──► append ──► wait for the answer
+//!        │ limit              │ limit                    │ limit, cancelled
+//!        └───── not sent ─────┘                          └─► cancel goes out, a late answer is dropped
+//! ```
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use grapeshot_core::{current_deadline, now};
+
+use super::calls::unwinding;
+use super::shared::Shared;
+use crate::caller::{CallOptions, OpenCall, Request};
+use crate::error::CallError;
+use crate::proto::{self, Extension, Meta};
+use crate::value::Encoded;
+
+/// A call in flight. Dropped before its answer has come, it tells the callee that nobody waits.
+pub(crate) struct Pending {
+    pub(super) shared: Rc<Shared>,
+    pub(super) id: u32,
+    patience: Patience,
+    answered: Cell<bool>,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+impl Patience {
+    fn of(shared: &Shared, options: &CallOptions) -> Patience {
+        let limit = options.timeout.or(shared.limits.call_timeout);
+        Patience { limit, deadline: Shared::deadline_after(limit) }
+    }
+
+    fn timed_out(self, sent: bool) -> CallError {
+        CallError::TimedOut { limit: self.limit.unwrap_or_default(), sent }
+    }
+
+    /// What is left of the nearer of this limit and those around the call.
+    fn remaining(self) -> Option<Duration> {
+        let nearest = match (self.deadline, current_deadline()) {
+            (Some(own), Some(ambient)) => Some(own.min(ambient)),
+            (own, ambient) => own.or(ambient),
+        };
+        nearest.map(|deadline| deadline.saturating_duration_since(now()))
+    }
+}
+
+impl Shared {
+    /// Makes a call and waits for the answer.
+    pub(super) fn exchange(self: &Rc<Shared>, request: &Request<'_>) -> Result<Encoded, CallError> {
+        self.begin(request, None)?.wait()
+    }
+
+    /// Sends a notification.
+    pub(super) fn tell(self: &Rc<Shared>, request: &Request<'_>) -> Result<(), CallError> {
+        let patience = Patience::of(self, request.options);
+        self.wait_for_room(patience)?;
+        let meta = self.meta(request.options, None, None);
+        self.append_within_limit(|out| {
+            proto::append_notification(out, request.method, request.params, meta.as_ref());
+        })?;
+        Ok(())
+    }
+
+    /// Makes a call with streams.
+    pub(super) fn open(self: &Rc<Shared>, _request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
+        Err(CallError::Refused { reason: "the peer knows no streams".into() })
+    }
+
+    /// Sends a request; `window` is how much of a stream of the callee's the caller takes.
+    pub(super) fn begin(self: &Rc<Shared>, request: &Request<'_>, window: Option<u64>) -> Result<Pending, CallError> {
+        let patience = Patience::of(self, request.options);
+        self.wait_for_place(patience)?;
+        self.wait_for_room(patience)?;
+        let remaining = if self.has(Extension::Meta) { patience.remaining() } else { None };
+        let meta = self.meta(request.options, remaining, window);
+        let id = self.calls.begin();
+        let pending = Pending { shared: self.clone(), id, patience, answered: Cell::new(true) };
+        let position = self.append_within_limit(|out| {
+            proto::append_request(out, id, request.method, request.params, meta.as_ref());
+        })?;
+        pending.answered.set(false);
+        self.calls.set_position(id, position);
+        if self.jobs.is_waiting() {
+            self.review_jobs();
+        }
+        Ok(pending)
+    }
+
+    fn check_open(&self) -> Result<(), CallError> {
+        if !self.is_open() || self.reason().is_some() {
+            return Err(CallError::NotSent { cause: self.cause() });
+        }
+        if self.peer_drains.get() {
+            return Err(CallError::Refused { reason: "the peer takes no new calls on this connection".into() });
+        }
+        Ok(())
+    }
+
+    fn wait_for_place(&self, patience: Patience) -> Result<(), CallError> {
+        loop {
+            self.check_open()?;
+            if !self.calls.is_full() {
+                return Ok(());
+            }
+            if thread::panicking() {
+                return Err(unwinding());
+            }
+            if self.jobs.running() >= self.calls.len() {
+                // Each call in flight may be waiting for one that runs here, and this may be one of those.
+                let reason = "as many calls as the peer takes are in flight, and may wait for those that run here";
+                return Err(CallError::Refused { reason: reason.into() });
+            }
+            if !self.calls.wait_for_place(patience.deadline) {
+                return Err(patience.timed_out(false));
+            }
+        }
+    }
+
+    fn wait_for_room(&self, patience: Patience) -> Result<(), CallError> {
+        loop {
+            self.check_open()?;
+            if !self.output.is_full() {
+                return Ok(());
+            }
+            if thread::panicking() {
+                return Err(unwinding());
+            }
+            if !self.output.wait_for_room(patience.deadline) {
+                return Err(patience.timed_out(false));
+            }
+        }
+    }
+
+    fn meta<'a>(&self, options: &'a CallOptions, remaining: Option<Duration>, window: Option<u64>) -> Option<Meta<'a>> {
+        if !self.has(Extension::Meta) {
+            return None;
+        }
+        let meta = Meta {
+            remaining,
+            sequence: options.sequence,
+            trace: options.trace.as_ref().map(Cow::Borrowed),
+            metadata: Cow::Borrowed(&options.metadata),
+            window,
+        };
+        (!meta.is_empty()).then_some(meta)
+    }
+
+    /// Appends a message, unless it is longer than the peer takes.
+    fn append_within_limit(&self, append: impl FnOnce(&mut Vec<u8>)) -> Result<u64, CallError> {
+        let limit = self.longest.get();
+        self.output.append(|out| {
+            let start = out.len();
+            append(out);
+            let bytes = out.len() - start;
+            if bytes <= limit {
+                return Ok(());
+            }
+            out.truncate(start);
+            Err(CallError::TooLarge { bytes, limit, sent: false })
+        })
+    }
+}
+
+impl Pending {
+    /// Waits for the answer.
+    #[inline]
+    pub(super) fn wait(&self) -> Result<Encoded, CallError> {
+        match self.shared.calls.wait(self.id, self.patience.deadline) {
+            Some(answer) => {
+                self.answered.set(true);
+                answer
+            }
+            None => Err(self.patience.timed_out(true)),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        let given_up = shared.calls.end(self.id, self.answered.get());
+        if given_up && shared.is_open() && shared.has(Extension::Cancel) {
+            // It waits for no room: a call in flight adds one of these at most.
+            let _ = shared.output.append(|out| {
+                proto::append_cancel(out, self.id);
+                Ok::<(), ()>(())
+            });
+        }
+        if shared.peer_drains.get() {
+            shared.note_change();
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The reader: finds the peer's messages, and hands each to whom it concerns.
+//!
+//! ```text
+//!   establish ──► read ──► scan ──► dispatch ──► … ──► over ──► what was said is written ──► closed
+//!                  ▲                    │
+//!                  └────────────────────┘
+//! ```
+//!
+//! The reader waits for nobody but the peer, with two exceptions, which are the back-pressure of the protocol:
+//! too many requests wait for a worker, or the peer does not read what it is answered.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout};
+
+use super::close::CloseReason;
+use super::shared::{Phase, Shared};
+use crate::error::{CallError, Failure};
+use crate::proto::{self, Concerns, Extension, Message, Scan, ScanError, Scanner};
+use crate::value::Encoded;
+
+/// How many bytes are read at a time, unless a message is larger.
+const READ_BYTES: usize = 16 << 10;
+
+/// How long a connection that is over may take to write what has been said, and to see the peer's end.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many bytes of a peer that broke the protocol are dropped at its end, so that it can read why.
+const MOST_DROPPED: usize = 1 << 20;
+
+/// The connection's first coroutine: it lives as long as the connection.
+pub(super) fn run(shared: &Rc<Shared>) {
+    let _closing = Closing(shared);
+    let until_stopped = with_time_limit(Duration::MAX, |until_stopped| {
+        shared.reading.replace(Some(until_stopped.clone()));
+        if shared.reason().is_some() {
+            return CloseReason::Closed;
+        }
+        if let Err(error) = shared.transport.establish() {
+            return CloseReason::Lost(Arc::new(error));
+        }
+        shared.refresh_identity();
+        Reading::new(shared).until_over()
+    });
+    shared.reading.replace(None);
+    let reason = until_stopped.unwrap_or(CloseReason::Closed);
+    shared.begin_closing(reason);
+    // What is not written by then never will be.
+    let _ = with_timeout(CLOSING_TIMEOUT, || say_goodbye(shared));
+    shared.transport.close();
+    let until = Shared::deadline_after(shared.limits.method_timeout);
+    shared.wait_until(Reason::Other("the last notifications to be served"), until, |shared| shared.jobs.is_idle());
+}
+
+/// Closes the transport, whatever ends the reader.
+struct Closing<'a>(&'a Rc<Shared>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close_now();
+    }
+}
+
+/// Lets the writer finish; a peer that broke the protocol is given time to read why.
+///
+/// Closing a socket with unread bytes resets the connection, and what was written before may never be read
+/// (RFC 1122 section 4.2.2.13).
+fn say_goodbye(shared: &Shared) {
+    shared.output.wait_ended();
+    if !shared.reason().is_some_and(|reason| reason.is_peers_fault()) || shared.transport.end_writing().is_err() {
+        return;
+    }
+    let mut dropped = 0;
+    let mut buf = [0; 4096];
+    while dropped < MOST_DROPPED {
+        match shared.transport.read_within(&mut buf, WaitLimit::After(CLOSING_TIMEOUT)) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => dropped += count,
+        }
+    }
+}
+
+/// The connection's second coroutine.
+pub(super) fn write(shared: &Rc<Shared>) {
+    let mut bytes = Vec::new();
+    let limit = shared.limits.write_timeout;
+    while shared.output.next(&mut bytes) {
+        if let Err(error) = shared.transport.write_all_within(&bytes, WaitLimit::After(limit)) {
+            shared.stop(match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::NotRead { limit },
+                _ => CloseReason::Lost(Arc::new(error)),
+            });
+            break;
+        }
+    }
+    shared.output.end();
+}
+
+struct Reading<'a> {
+    shared: &'a Rc<Shared>,
+    scanner: Scanner,
+    buf: Vec<u8>,
+    /// Where in `buf` the bytes lie that are not dispatched.
+    start: usize,
+    end: usize,
+    /// How many bytes were dispatched.
+    passed: u64,
+    opened: Instant,
+    heard: Instant,
+    /// When a call was last made or served.
+    used: Instant,
+    pinged: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(shared: &'a Rc<Shared>) -> Reading<'a> {
+        let scanner = Scanner::new(shared.limits.frame_bytes, shared.limits.depth);
+        let opened = now();
+        let buf = vec![0; READ_BYTES];
+        let times = (opened, opened, opened);
+        let (opened, heard, used) = times;
+        Reading { shared, scanner, buf, start: 0, end: 0, passed: 0, opened, heard, used, pinged: false }
+    }
+
+    fn until_over(mut self) -> CloseReason {
+        loop {
+            if let Err(reason) = self.dispatch_all().and_then(|()| self.read()) {
+                return reason;
+            }
+        }
+    }
+
+    /// Dispatches every message that is whole.
+    fn dispatch_all(&mut self) -> Result<(), CloseReason> {
+        while self.start < self.end {
+            match self.scanner.scan(&self.buf[self.start..self.end]) {
+                Ok(Scan::NeedMore) => return Ok(()),
+                Ok(Scan::Complete(length)) => {
+                    let frame = &self.buf[self.start..self.start + length];
+                    self.dispatch(frame)?;
+                    self.start += length;
+                    self.passed += length as u64;
+                }
+                Err(error) => return Err(self.refuse_rest(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room and reads.
+    fn read(&mut self) -> Result<(), CloseReason> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.buf.len() > READ_BYTES {
+                self.buf = vec![0; READ_BYTES];
+            }
+        } else if self.end == self.buf.len() {
+            self.buf.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            // The scanner refuses what is longer than the limit, so this is at most twice as long.
+            if self.end > self.buf.len() / 2 {
+                self.buf.resize(self.buf.len() * 2, 0);
+            }
+        }
+        let limit = self.next_look().map_or(WaitLimit::Never, WaitLimit::At);
+        match self.shared.transport.read_within(&mut self.buf[self.end..], limit) {
+            Ok(0) if self.start == self.end => Err(CloseReason::PeerEnded),
+            Ok(0) => Err(CloseReason::Truncated { bytes: self.end - self.start }),
+            Ok(count) => {
+                self.end += count;
+                self.heard = now();
+                self.pinged = false;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.look(),
+            Err(error) => Err(CloseReason::Lost(Arc::new(error))),
+        }
+    }
+
+    /// When to look at the next of the limits, if nothing comes.
+    fn next_look(&self) -> Option<Instant> {
+        let heartbeat =
+            self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
+        let idle = self.idle_limit().and_then(|limit| self.used.checked_add(limit));
+        let proof = self.proof_limit().and_then(|limit| self.opened.checked_add(limit));
+        [heartbeat, idle, proof].into_iter().flatten().min()
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        self.shared.limits.heartbeat.filter(|_| self.shared.has(Extension::Ping))
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        self.shared.limits.idle_timeout.filter(|_| self.shared.closes_when_idle)
+    }
+
+    fn proof_limit(&self) -> Option<Duration> {
+        (!self.shared.is_proven()).then_some(self.shared.limits.opening_timeout)
+    }
+
+    /// Nothing came in time: asks for a sign of life, or ends what has been silent, idle or unproven for too long.
+    fn look(&mut self) -> Result<(), CloseReason> {
+        let now = now();
+        let passed = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
+        if let Some(limit) = self.proof_limit().filter(|&limit| passed(self.opened, limit)) {
+            return Err(CloseReason::NotProven { limit });
+        }
+        if let Some(limit) = self.heartbeat() {
+            if passed(self.heard, limit * 2) && self.pinged {
+                return Err(CloseReason::Silent { limit });
+            }
+            if passed(self.heard, limit) && !self.pinged {
+                self.pinged = true;
+                self.shared.say(|out| proto::append_ping(out, self.passed));
+            }
+        }
+        if let Some(limit) = self.idle_limit() {
+            if self.shared.calls.len() > 0 || !self.shared.jobs.is_idle() {
+                self.used = now;
+            } else if passed(self.used, limit) {
+                return Err(CloseReason::Idle { limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch(&self, frame: &[u8]) -> Result<(), CloseReason> {
+        let shared = self.shared;
+        match Message::parse(frame) {
+            Ok(Message::Response { id, error, result }) => shared
+                .calls
+                .answer(id, || match error {
+                    None => Ok(Encoded::from_bytes(result.to_vec())),
+                    Some(error) => Err(CallError::Failed(proto::read_failure(error))),
+                })
+                .map_err(|_| self.broken("too many answers that nobody asked for".into())),
+            Ok(Message::Request { id, method, params, meta }) => shared.take_request(id, method, params, meta, frame),
+            Ok(Message::Notification { method, params, meta }) => shared.take_notification(method, params, meta, frame),
+            Ok(Message::Cancel { id }) => {
+                shared.cancel_job(id);
+                Ok(())
+            }
+            Ok(Message::Ping { number }) => {
+                shared.say(|out| proto::append_pong(out, number));
+                shared.wait_while_overfull();
+                Ok(())
+            }
+            Ok(Message::Pong { .. }) => Ok(()),
+            Ok(Message::GoAway) => {
+                shared.peer_drains.set(true);
+                shared.note_change();
+                Ok(())
+            }
+            // Nobody here has a stream.
+            Ok(_) => Ok(()),
+            Err(malformed) => self.refuse(&malformed),
+        }
+    }
+
+    /// Tells whom a malformed message concerns.
+    fn refuse(&self, malformed: &proto::MalformedMessage) -> Result<(), CloseReason> {
+        match malformed.concerns {
+            Concerns::Request(id) => {
+                self.shared.answer(id, Err(&Failure::new(Failure::INVALID_REQUEST, malformed.to_string())));
+                self.shared.wait_while_overfull();
+                Ok(())
+            }
+            Concerns::Response(id) => {
+                let reason = malformed.to_string();
+                let taken = self.shared.calls.answer(id, || Err(CallError::Malformed { reason }));
+                taken.map_err(|_| self.broken("too many answers that nobody asked for".into()))
+            }
+            Concerns::Nobody => Ok(()),
+            Concerns::Connection => Err(self.broken(malformed.to_string())),
+        }
+    }
+
+    /// What follows cannot be read: tells the one whom the first message of it concerns, if it says that.
+    fn refuse_rest(&self, error: ScanError) -> CloseReason {
+        let code = match error {
+            ScanError::TooLarge { .. } => Failure::TOO_LARGE,
+            _ => Failure::PARSE,
+        };
+        match proto::peek_call(&self.buf[self.start..self.end]) {
+            Some(Concerns::Request(id)) => self.shared.answer(id, Err(&Failure::new(code, error.to_string()))),
+            Some(Concerns::Response(id)) => {
+                // The connection ends in any case.
+                let _ = self.shared.calls.answer(id, || {
+                    Err(match error {
+                        ScanError::TooLarge { bytes, limit, .. } => CallError::TooLarge { bytes, limit, sent: true },
+                        _ => CallError::Malformed { reason: error.to_string() },
+                    })
+                });
+            }
+            _ => {}
+        }
+        match error {
+            ScanError::TooLarge { bytes, limit, .. } => CloseReason::TooLarge { bytes, limit, at: self.passed },
+            _ => self.broken(error.to_string()),
+        }
+    }
+
+    fn broken(&self, reason: String) -> CloseReason {
+        CloseReason::Malformed { reason, at: self.passed }
+    }
+}
+
+impl Shared {
+    /// Appends a message that is small, and for which nobody waits. Never suspends.
+    pub(super) fn say(&self, append: impl FnOnce(&mut Vec<u8>)) {
+        if self.phase.get() != Phase::Open {
+            return;
+        }
+        let _ = self.output.append(|out| {
+            append(out);
+            Ok::<(), ()>(())
+        });
+    }
+
+    /// Answers a request of the peer. Never suspends.
+    pub(super) fn answer(&self, id: u32, answer: Result<&[u8], &Failure>) {
+        let longest = self.longest.get();
+        self.say(|out| {
+            let start = out.len();
+            match answer {
+                Ok(result) => proto::append_response(out, id, result),
+                Err(failure) => append_failed(out, id, failure),
+            }
+            let bytes = out.len() - start;
+            if bytes > longest {
+                out.truncate(start);
+                let text = format!("the answer has {bytes} bytes, and {longest} are the limit");
+                append_failed(out, id, &Failure::new(Failure::TOO_LARGE, text));
+            }
+        });
+    }
+
+    /// Waits while the peer does not read what the reader itself answers.
+    pub(super) fn wait_while_overfull(&self) {
+        if self.output.is_overfull() {
+            self.output.wait_for_room(None);
+        }
+    }
+
+    /// Waits while too many requests wait for a worker, unless the peer waits for this side in its turn.
+    pub(super) fn wait_while_loaded(&self) {
+        while self.jobs.queued_bytes() > self.limits.waiting_bytes && self.is_open() {
+            if !self.eased.wait(Reason::Other("the calls of the peer to end")) {
+                return;
+            }
+        }
+    }
+}
+
+fn append_failed(out: &mut Vec<u8>, id: u32, failure: &Failure) {
+    let mut error = Vec::new();
+    proto::append_failure(&mut error, failure);
+    proto::append_error_response(out, id, &error);
+}

@@ -1,0 +1,182 @@
+//! What is to be said of a connection before it begins.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use grapeshot_core::Builder;
+
+use super::close::CloseReason;
+use super::log::{CallEntry, Log};
+use super::reading;
+use super::shared::{Authorize, Shared};
+use super::{Connection, Handle};
+use crate::caller::{CallOptions, Request};
+use crate::error::{CallError, Failure};
+use crate::limits::Limits;
+use crate::proto::{ExtensionSet, HELLO_METHOD, Hello};
+use crate::service::{Context, Service};
+use crate::transport::Transport;
+
+/// Whether more than plain MessagePack-RPC is spoken, where the peer knows it too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extensions {
+    /// It is; a peer that knows none is spoken to plainly.
+    #[default]
+    Agree,
+    /// It is not.
+    Off,
+    /// It is, and a peer that knows none is no peer for this connection.
+    Required,
+}
+
+/// A connection to be made: see [`Connection::over`].
+#[must_use = "a connection begins with `accept` or `open`"]
+pub struct Setup {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) service: Option<Rc<dyn Service>>,
+    pub(super) limits: Limits,
+    pub(super) name: String,
+    pub(super) offered: ExtensionSet,
+    pub(super) extensions: Extensions,
+    pub(super) authorize: Option<Authorize>,
+    pub(super) log: Option<Log>,
+    pub(super) closes_when_idle: bool,
+}
+
+impl Setup {
+    pub(super) fn new(transport: Box<dyn Transport>) -> Setup {
+        Setup {
+            transport,
+            service: None,
+            limits: Limits::default(),
+            name: "grapeshot".into(),
+            offered: ExtensionSet::all(),
+            extensions: Extensions::Agree,
+            authorize: None,
+            log: None,
+            closes_when_idle: false,
+        }
+    }
+
+    /// Serves the peer's calls with this; without a service each is answered with [`Failure::METHOD_NOT_FOUND`].
+    pub fn service(self, service: impl Service + 'static) -> Setup {
+        self.shared_service(Rc::new(service))
+    }
+
+    /// As [`service`](Self::service), for one that several connections share.
+    pub fn shared_service(mut self, service: Rc<dyn Service>) -> Setup {
+        self.service = Some(service);
+        self
+    }
+
+    /// Sets the limits.
+    pub fn limits(mut self, limits: Limits) -> Setup {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets what this side calls itself in its hello; `grapeshot` unless set.
+    pub fn name(mut self, name: impl Into<String>) -> Setup {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets whether more than plain MessagePack-RPC is spoken.
+    pub fn extensions(mut self, extensions: Extensions) -> Setup {
+        self.extensions = extensions;
+        self.offered = match extensions {
+            Extensions::Off => ExtensionSet::PLAIN,
+            Extensions::Agree | Extensions::Required => ExtensionSet::all(),
+        };
+        self
+    }
+
+    /// Asks `authorize` before each call of the peer, by context and method; what it fails with is the answer.
+    ///
+    /// It runs in the call's coroutine, so it may wait.
+    pub fn authorize(mut self, authorize: impl Fn(&Context, &str) -> Result<(), Failure> + 'static) -> Setup {
+        self.authorize = Some(Rc::new(authorize));
+        self
+    }
+
+    /// Calls `log` after each call of the peer. It must not wait.
+    pub fn log(mut self, log: impl Fn(&CallEntry<'_>) + 'static) -> Setup {
+        self.log = Some(Rc::new(log));
+        self
+    }
+
+    /// Ends the connection when no call is made for [`Limits::idle_timeout`], as servers do.
+    pub fn close_when_idle(mut self) -> Setup {
+        self.closes_when_idle = true;
+        self
+    }
+
+    /// Begins a connection on which the peer has the first word. Never suspends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::spawn`]: outside a runtime, and at the limit on coroutines.
+    pub fn accept(self) -> io::Result<Connection> {
+        let shared = Shared::new(self);
+        let connection = Connection { handle: Rc::new(Handle { shared: shared.clone() }) };
+        let peer = shared.transport.peer();
+        let (reader, writer) = (shared.clone(), shared.clone());
+        let name = |what: &str| Builder::new().name(format!("rpc {what} {peer}"));
+        shared.crew.spawn(name("reader"), move || reading::run(&reader))?;
+        shared.crew.spawn(name("writer"), move || reading::write(&writer))?;
+        Ok(connection)
+    }
+
+    /// Begins a connection with a hello, and waits for what the peer says to it, at most
+    /// [`Limits::opening_timeout`]; a peer that says nothing is taken for one that knows no extensions.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost meanwhile; [`CallError::Refused`] when extensions are required and the peer has none,
+    /// or when no coroutine can be had.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds; the connection is closed.
+    pub fn open(self) -> Result<Connection, CallError> {
+        let extensions = self.extensions;
+        let connection = self.accept().map_err(|error| CallError::Refused { reason: error.to_string() })?;
+        let shared = &connection.handle.shared;
+        if extensions != Extensions::Off {
+            let agreed = shared.introduce();
+            if extensions == Extensions::Required && !matches!(agreed, Ok(true)) {
+                shared.stop(CloseReason::Closed);
+                return Err(CallError::Refused { reason: "the peer knows no extensions, which are required".into() });
+            }
+            agreed?;
+        }
+        Ok(connection)
+    }
+}
+
+impl Shared {
+    /// Says hello; whether the peer knows what that is.
+    fn introduce(self: &Rc<Shared>) -> Result<bool, CallError> {
+        let mut params = Vec::new();
+        self.hello().append_params(&mut params);
+        let options = CallOptions { timeout: Some(self.limits.opening_timeout), ..CallOptions::default() };
+        match self.exchange(&Request { method: HELLO_METHOD, params: &params, options: &options }) {
+            Ok(answer) => match Hello::decode(answer.as_bytes()) {
+                Ok(peer) => {
+                    self.agree_with(&peer);
+                    Ok(true)
+                }
+                Err(_) => Ok(false),
+            },
+            Err(CallError::Failed(_) | CallError::TimedOut { .. } | CallError::Malformed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("peer", &self.transport.peer()).field("limits", &self.limits).finish()
+    }
+}

@@ -1,0 +1,353 @@
+//! The workers: coroutines that run the peer's calls.
+//!
+//! ```text
+//!   request ──► line ──► worker ──► service ──► answer
+//!                          │ waits in the service: another worker, woken before, takes the next one
+//!                          └ did not wait: takes the next one itself
+//! ```
+//!
+//! A call has a worker to itself until it ends, so calls that wait do so side by side. But many calls do not wait at all:
+//! before it runs one, a worker makes sure that another stands behind it in the run queue, and so a batch of such calls
+//! takes two switches instead of one for each call.
+//!
+//! # Invariants
+//!
+//! - While a job could be started, a worker is on its way to it.
+//! - A worker that is cancelled answers its call, and is missed by nobody.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use grapeshot_core::{
+    Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, report_panic, with_time_limit, yield_now,
+};
+
+use super::close::CloseReason;
+use super::jobs::Job;
+use super::log::CallEntry;
+use super::shared::Shared;
+use crate::error::Failure;
+use crate::proto::{Extension, Meta, MetaError, MetaLimits, Metadata};
+use crate::service::Context;
+use crate::value::Encoded;
+
+/// How many calls a worker runs before it gives way to others.
+const MOST_IN_A_ROW: usize = 32;
+
+/// How many workers stay for the next calls, and how long.
+const MOST_IDLE: usize = 2;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Shared {
+    /// Takes a request of the peer, and waits while there are too many.
+    pub(super) fn take_request(
+        self: &Rc<Shared>,
+        id: u32,
+        method: &str,
+        params: &[u8],
+        meta: Option<&[u8]>,
+        frame: &[u8],
+    ) -> Result<(), CloseReason> {
+        if method.starts_with("$/")
+            && let Some(answered) = self.answer_itself(id, method, params)
+        {
+            self.wait_while_overfull();
+            return answered;
+        }
+        let admitted = self.admit(meta).and_then(|meta| match self.jobs.register(id) {
+            true => Ok(meta),
+            false => {
+                Err(Failure::new(Failure::INVALID_REQUEST, format!("a call with the id {id} is in flight already")))
+            }
+        });
+        match admitted {
+            Ok(meta) => self.enqueue(Some(id), method, params, meta, frame),
+            Err(failure) => {
+                self.log_refusal(method, false, &failure);
+                self.answer(id, Err(&failure));
+                self.wait_while_overfull();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a notification of the peer, and waits while there are too many calls.
+    pub(super) fn take_notification(
+        self: &Rc<Shared>,
+        method: &str,
+        params: &[u8],
+        meta: Option<&[u8]>,
+        frame: &[u8],
+    ) -> Result<(), CloseReason> {
+        match self.admit(meta) {
+            Ok(meta) => self.enqueue(None, method, params, meta, frame),
+            Err(failure) => self.log_refusal(method, true, &failure),
+        }
+        Ok(())
+    }
+
+    /// Whether a call may run at all, and what travels with it.
+    fn admit(&self, meta: Option<&[u8]>) -> Result<Option<Box<Meta<'static>>>, Failure> {
+        if !self.is_proven() {
+            return Err(Failure::new(Failure::UNAUTHENTICATED, "the caller has not proven who it is"));
+        }
+        if self.draining.get() {
+            return Err(Failure::new(Failure::UNAVAILABLE, "the callee takes no new calls"));
+        }
+        if self.service.is_none() {
+            return Err(Failure::new(Failure::METHOD_NOT_FOUND, "this side has no methods"));
+        }
+        if let Some(rate) = &self.rate
+            && rate.try_acquire(1).is_err()
+        {
+            return Err(Failure::new(Failure::BUSY, "more calls a second than the limit"));
+        }
+        if self.jobs.may_be_stuck(self.calls.len()) {
+            return Err(busy());
+        }
+        let Some(meta) = meta else { return Ok(None) };
+        if !self.has(Extension::Meta) {
+            return Err(Failure::new(Failure::INVALID_REQUEST, "metadata were not agreed on"));
+        }
+        let limits = MetaLimits { pairs: self.limits.metadata_pairs, bytes: self.limits.metadata_bytes };
+        Meta::decode(meta, limits).map(|meta| Some(Box::new(meta))).map_err(|error| {
+            let code = match error {
+                MetaError::TooManyBytes { .. } | MetaError::TooManyPairs { .. } => Failure::TOO_LARGE,
+                _ => Failure::INVALID_REQUEST,
+            };
+            Failure::new(code, error.to_string())
+        })
+    }
+
+    fn enqueue(
+        self: &Rc<Shared>,
+        id: Option<u32>,
+        method: &str,
+        params: &[u8],
+        meta: Option<Box<Meta<'static>>>,
+        frame: &[u8],
+    ) {
+        let mut job = self.jobs.job(id, frame, method, params);
+        job.deadline = meta.as_ref().and_then(|meta| meta.remaining).and_then(|left| now().checked_add(left));
+        job.meta = meta;
+        self.jobs.push(job);
+        self.call_a_worker();
+        self.wait_while_loaded();
+    }
+
+    /// Makes sure that a worker is on its way, if a job can be started.
+    fn call_a_worker(self: &Rc<Shared>) {
+        if self.worker_comes.get() || !self.jobs.may_start(self.calls.len() > 0) {
+            return;
+        }
+        self.worker_comes.set(true);
+        if self.idle_workers.wake_one() {
+            return;
+        }
+        let shared = self.clone();
+        let builder = Builder::new().name("rpc call");
+        if let Err(error) = self.workers.spawn(builder, move || shared.work()) {
+            self.worker_comes.set(false);
+            self.refuse_waiting(&Failure::new(Failure::BUSY, format!("no coroutine for the call: {error}")));
+        }
+    }
+
+    /// Looks anew at the requests that wait, when this side begins to wait for the peer.
+    pub(super) fn review_jobs(self: &Rc<Shared>) {
+        if self.jobs.may_be_stuck(self.calls.len()) {
+            self.refuse_waiting(&busy());
+        } else {
+            self.call_a_worker();
+        }
+    }
+
+    fn refuse_waiting(&self, failure: &Failure) {
+        while let Some(job) = self.jobs.pop() {
+            self.log_refusal(job.method(), job.id.is_none(), failure);
+            if let Some(id) = job.id
+                && self.jobs.unregister(id).is_some_and(|active| !active.cancelled)
+            {
+                self.answer(id, Err(failure));
+            }
+            self.jobs.recycle(job);
+        }
+        self.eased.wake_all();
+    }
+
+    /// The peer no longer waits for the answer to a call.
+    pub(super) fn cancel_job(&self, id: u32) {
+        if let Some(limit) = self.jobs.cancel(id) {
+            limit.change(Duration::ZERO);
+        }
+    }
+
+    /// A worker's life.
+    fn work(self: &Rc<Shared>) {
+        self.worker_comes.set(false);
+        loop {
+            let mut left = MOST_IN_A_ROW;
+            while left > 0
+                && let Some(job) = self.jobs.take(self.calls.len() > 0)
+            {
+                left -= 1;
+                if self.jobs.is_waiting() {
+                    self.call_a_worker();
+                }
+                if !self.eased.is_empty() && self.jobs.queued_bytes() <= self.limits.waiting_bytes / 2 {
+                    self.eased.wake_all();
+                }
+                self.run(job);
+            }
+            if left == 0 {
+                yield_now();
+                continue;
+            }
+            if self.idle_workers.len() >= MOST_IDLE || !self.wait_for_work() {
+                return;
+            }
+            self.worker_comes.set(false);
+        }
+    }
+
+    fn wait_for_work(&self) -> bool {
+        let until = Shared::deadline_after(Some(IDLE_TIMEOUT));
+        self.idle_workers.wait_until(Reason::Other("a call of the peer"), until) == Unparked::Woken
+    }
+
+    /// Runs a job and answers it.
+    fn run(self: &Rc<Shared>, job: Job) {
+        let began = now();
+        let running = Running { shared: self, id: job.id, is_notification: job.id.is_none() };
+        if job.id.is_some_and(|id| self.jobs.is_cancelled(id)) {
+            return;
+        }
+        let result = self.call_service(&job);
+        if let Some(log) = &self.log {
+            log(&CallEntry {
+                peer: &self.identity(),
+                method: job.method(),
+                is_notification: job.id.is_none(),
+                failure: result.as_ref().err(),
+                took: now().saturating_duration_since(began),
+            });
+        }
+        self.jobs.recycle(job);
+        if running.id.is_some() && self.output.is_full() {
+            self.output.wait_for_room(None);
+        }
+        running.answer(&result);
+    }
+
+    /// Calls the method under its time limit.
+    fn call_service(&self, job: &Job) -> Result<Encoded, Failure> {
+        let Some(service) = &self.service else {
+            return Err(Failure::new(Failure::METHOD_NOT_FOUND, "this side has no methods"));
+        };
+        let context = self.context(job);
+        if let Some(authorize) = &self.authorize {
+            authorize(&context, job.method())?;
+        }
+        let left = self.time_left(job.deadline)?;
+        let called = panic::catch_unwind(AssertUnwindSafe(|| {
+            with_time_limit(left, |limit| {
+                if let Some(id) = job.id {
+                    self.jobs.set_limit(id, limit);
+                }
+                service.call(job.method(), job.params(), &context)
+            })
+        }));
+        match called {
+            Ok(Ok(result)) => result,
+            Ok(Err(TimedOut { .. })) => Err(deadline_passed()),
+            Err(payload) if is_cancellation(&*payload) => panic::resume_unwind(payload),
+            Err(payload) => {
+                report_panic(&Panic::from_payload(payload));
+                Err(Failure::new(Failure::INTERNAL, "the method panicked"))
+            }
+        }
+    }
+
+    fn context(&self, job: &Job) -> Context {
+        let mut context = Context {
+            peer: self.identity(),
+            caller: self.back(),
+            deadline: job.deadline,
+            is_notification: job.id.is_none(),
+            metadata: Metadata::new(),
+            trace: None,
+            sequence: None,
+            streams: None,
+        };
+        if let Some(meta) = &job.meta {
+            context.metadata = (*meta.metadata).clone();
+            context.trace = meta.trace.as_deref().cloned();
+            context.sequence = meta.sequence;
+        }
+        context
+    }
+
+    /// How long a method may run.
+    fn time_left(&self, deadline: Option<Instant>) -> Result<Duration, Failure> {
+        let Some(deadline) = deadline else {
+            return Ok(self.limits.method_timeout.unwrap_or(Duration::MAX));
+        };
+        let left = deadline.saturating_duration_since(now());
+        if left.is_zero() { Err(deadline_passed()) } else { Ok(left) }
+    }
+
+    fn log_refusal(&self, method: &str, is_notification: bool, failure: &Failure) {
+        if let Some(log) = &self.log {
+            let peer = &self.identity();
+            log(&CallEntry { peer, method, is_notification, failure: Some(failure), took: Duration::ZERO });
+        }
+    }
+}
+
+/// A job that runs, however it ends.
+struct Running<'a> {
+    shared: &'a Rc<Shared>,
+    /// The request that is still to be answered.
+    id: Option<u32>,
+    is_notification: bool,
+}
+
+impl Running<'_> {
+    /// Answers, unless the caller has gone.
+    fn answer(mut self, result: &Result<Encoded, Failure>) {
+        self.finish(result.as_ref().map(Encoded::as_bytes));
+    }
+
+    fn finish(&mut self, answer: Result<&[u8], &Failure>) {
+        if let Some(id) = self.id.take()
+            && self.shared.jobs.unregister(id).is_some_and(|active| !active.cancelled)
+        {
+            self.shared.answer(id, answer);
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.id.is_some() {
+            self.finish(Err(&Failure::new(Failure::CANCELLED, "the method was cancelled")));
+        }
+        self.shared.jobs.done(self.is_notification);
+        if self.shared.draining.get() || self.shared.peer_drains.get() || !self.shared.is_open() {
+            self.shared.note_change();
+        }
+        // Somebody cancelled the worker itself: another takes its place.
+        if thread::panicking() && self.shared.jobs.is_waiting() {
+            self.shared.call_a_worker();
+        }
+    }
+}
+
+fn busy() -> Failure {
+    Failure::new(Failure::BUSY, "as many calls as the limit run, and they may be waiting for the caller")
+}
+
+fn deadline_passed() -> Failure {
+    Failure::new(Failure::DEADLINE, "the time limit of the call passed")
+}
