@@ -26,20 +26,41 @@ pub(super) fn head(bytes: &[u8]) -> Head {
     let Some(&lead) = bytes.first() else {
         return Head::Short;
     };
+    // One look instead of a jump: a stream of messages has all formats mixed, and no processor guesses which comes next.
+    let length = SCALAR_LENGTHS[usize::from(lead)];
+    if length > 0 {
+        return Head::Scalar(usize::from(length));
+    }
     match lead {
-        // By far the most: small integers, nil and booleans.
-        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Head::Scalar(1),
         0x80..=0x8f => Head::Container { head: 1, values: 2 * usize::from(lead & 0x0f) },
         0x90..=0x9f => Head::Container { head: 1, values: usize::from(lead & 0x0f) },
-        0xa0..=0xbf => Head::Scalar(1 + usize::from(lead & 0x1f)),
-        0xcc | 0xd0 => Head::Scalar(2),
-        0xcd | 0xd1 => Head::Scalar(3),
-        0xca | 0xce | 0xd2 => Head::Scalar(5),
-        0xcb | 0xcf | 0xd3 => Head::Scalar(9),
-        // Extensions of 1, 2, 4, 8 and 16 bytes, with one byte for their type.
-        0xd4..=0xd8 => Head::Scalar(2 + (1 << (lead - 0xd4))),
         0xc1 => Head::Reserved,
         _ => long_head(lead, bytes),
+    }
+}
+
+/// By its first byte, the length of a scalar whose first byte says it; 0 for all else.
+const SCALAR_LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut lead = 0;
+    while lead < lengths.len() {
+        lengths[lead] = scalar_length(lead as u8);
+        lead += 1;
+    }
+    lengths
+};
+
+const fn scalar_length(lead: u8) -> u8 {
+    match lead {
+        0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 1,
+        0xa0..=0xbf => 1 + (lead & 0x1f),
+        0xcc | 0xd0 => 2,
+        0xcd | 0xd1 => 3,
+        0xca | 0xce | 0xd2 => 5,
+        0xcb | 0xcf | 0xd3 => 9,
+        // Extensions of 1, 2, 4, 8 and 16 bytes, with one byte for their type.
+        0xd4..=0xd8 => 2 + (1 << (lead - 0xd4)),
+        _ => 0,
     }
 }
 

@@ -289,18 +289,16 @@ impl<'a> Parser<'a> {
 
     /// Reads the next value, which is expected to be such that anything else is this `fault`.
     #[inline]
-    fn read<T>(&mut self, read: fn(&mut Reader<'a>) -> Result<T, Mismatch>, fault: MessageFault) -> Parsed<T> {
-        read(&mut self.reader).map_err(|mismatch| {
-            let fault = match mismatch {
-                Mismatch::Truncated => MessageFault::Truncated,
-                Mismatch::Reserved => MessageFault::Reserved,
-                Mismatch::NotUtf8 => MessageFault::MethodNotUtf8,
-                Mismatch::OtherType => fault,
-            };
-            self.fault(fault)
+    fn read<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Result<T, Mismatch>, fault: MessageFault) -> Parsed<T> {
+        read(&mut self.reader).map_err(|mismatch| match mismatch {
+            Mismatch::Truncated => self.fault(MessageFault::Truncated),
+            Mismatch::Reserved => self.fault(MessageFault::Reserved),
+            Mismatch::NotUtf8 => self.fault(MessageFault::MethodNotUtf8),
+            Mismatch::OtherType => self.fault(fault),
         })
     }
 
+    #[cold]
     fn fault(&self, fault: MessageFault) -> MalformedMessage {
         let concerns = match fault {
             MessageFault::Truncated | MessageFault::Reserved => Concerns::Connection,

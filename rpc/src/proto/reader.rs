@@ -74,23 +74,26 @@ impl<'a> Reader<'a> {
     /// Reads a number that is not negative, in whichever of its forms.
     #[inline]
     pub(super) fn uint(&mut self) -> Result<u64, Mismatch> {
-        let rest = self.rest();
-        let (number, length) = match self.lead()? {
-            small @ 0x00..=0x7f => (u64::from(small), 1),
-            lead @ (0xcc..=0xcf | 0xd0..=0xd3) => {
-                let width = 1 << (lead & 0x03);
-                let digits = rest.get(1..1 + width).ok_or(Mismatch::Truncated)?;
-                // The signed forms of a number are allowed as long as it is not below zero.
-                if lead >= 0xd0 && digits[0] >= 0x80 {
-                    return Err(Mismatch::OtherType);
-                }
-                let number = digits.iter().fold(0_u64, |number, &digit| number << 8 | u64::from(digit));
-                (number, 1 + width)
-            }
-            _ => return Err(Mismatch::OtherType),
-        };
-        self.at += length;
-        Ok(number)
+        let lead = self.lead()?;
+        if lead < 0x80 {
+            self.at += 1;
+            return Ok(u64::from(lead));
+        }
+        self.long_uint(lead)
+    }
+
+    fn long_uint(&mut self, lead: u8) -> Result<u64, Mismatch> {
+        if !matches!(lead, 0xcc..=0xcf | 0xd0..=0xd3) {
+            return Err(Mismatch::OtherType);
+        }
+        let width = 1 << (lead & 0x03);
+        let digits = self.rest().get(1..1 + width).ok_or(Mismatch::Truncated)?;
+        // The signed forms of a number are allowed as long as it is not below zero.
+        if lead >= 0xd0 && digits[0] >= 0x80 {
+            return Err(Mismatch::OtherType);
+        }
+        self.at += 1 + width;
+        Ok(digits.iter().fold(0_u64, |number, &digit| number << 8 | u64::from(digit)))
     }
 
     /// Reads text.

@@ -2,7 +2,8 @@
 //!
 //! A message is one MessagePack value. The scanner looks at heads only, steps over bodies, and keeps its place:
 //! however small the pieces are, each head is read once (or twice, when its own bytes come apart).
-//! It uses no recursion; its only memory is one count for each container that is open, of which the limit on depth allows so many.
+//! It uses no recursion; its only memory is one count for each container that is open, of which the limit on depth
+//! allows so many.
 //!
 //! A length that lies is refused at its head. A body counts against the limit on bytes as soon as its head is read,
 //! and each value that a container announces counts as the one byte that it has at least.
@@ -61,12 +62,24 @@ pub enum ScanError {
 pub struct Scanner {
     max_bytes: usize,
     max_depth: usize,
+    place: Place,
+    /// How many values each container around the innermost lacks, from the outermost on, with the one that is open.
+    around: Vec<usize>,
+}
+
+/// Where the scanner is, apart from what lies around it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
     /// Where the next head begins; beyond the bytes that are there while a body is on its way.
     next: usize,
-    /// How many values are announced whose heads were not read yet.
-    awaited: usize,
-    /// How many values each open container still lacks; the innermost is last, and none is zero.
-    open: Vec<usize>,
+    /// The bytes that the message has at least: those before `next`, and one for each value that is announced and lacking.
+    least: usize,
+    /// How many values the innermost container lacks; with none open, whether the message itself does.
+    lacking: usize,
+}
+
+impl Place {
+    const START: Place = Place { next: 0, least: 1, lacking: 1 };
 }
 
 impl Scanner {
@@ -74,10 +87,10 @@ impl Scanner {
     ///
     /// The message's own array counts as one, and that of its parameters as another.
     pub fn new(max_bytes: usize, max_depth: usize) -> Scanner {
-        Scanner { max_bytes, max_depth, next: 0, awaited: 1, open: Vec::new() }
+        Scanner { max_bytes, max_depth, place: Place::START, around: Vec::new() }
     }
 
-    /// Changes the limit on bytes, such as after the peer has named its own; it holds from the next head on.
+    /// Changes the limit on bytes, such as after the peer has named its own; it holds for the message that has begun, too.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
     }
@@ -87,64 +100,75 @@ impl Scanner {
     /// # Errors
     ///
     /// When the message breaks a limit or is no MessagePack. The same call gives the same error again.
-    #[inline]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, ScanError> {
-        while self.awaited > 0 {
-            let Some(rest) = bytes.get(self.next..) else {
+        // A copy, which stays in registers: most messages have few values, and each costs a few instructions.
+        let mut place = self.place;
+        let scanned = self.advance(&mut place, bytes);
+        self.place = match scanned {
+            Ok(Scan::Complete(_)) => Place::START,
+            _ => place,
+        };
+        scanned
+    }
+
+    #[inline]
+    fn advance(&mut self, place: &mut Place, bytes: &[u8]) -> Result<Scan, ScanError> {
+        while place.lacking > 0 {
+            let Some(rest) = bytes.get(place.next..) else {
                 return Ok(Scan::NeedMore);
             };
             match head(rest) {
-                Head::Scalar(length) => {
-                    self.pass(length, 0)?;
-                    self.end_value();
+                // It was counted when it was announced.
+                Head::Scalar(1) => {
+                    place.next += 1;
+                    place.lacking -= 1;
                 }
-                Head::Container { head, values } => self.open(head, values)?,
+                Head::Scalar(length) => {
+                    self.pass(place, length, 0)?;
+                    place.lacking -= 1;
+                }
+                Head::Container { head, values } => self.open(place, head, values)?,
                 Head::Short => return Ok(Scan::NeedMore),
-                Head::Reserved => return Err(ScanError::Reserved { at: self.next }),
+                Head::Reserved => return Err(ScanError::Reserved { at: place.next }),
+            }
+            while place.lacking == 0
+                && let Some(around) = self.around.pop()
+            {
+                place.lacking = around - 1;
             }
         }
-        if self.next > bytes.len() {
+        if place.next > bytes.len() {
             return Ok(Scan::NeedMore);
         }
-        self.awaited = 1;
-        Ok(Scan::Complete(std::mem::take(&mut self.next)))
+        // Nothing may have been checked since the limit was lowered.
+        if place.least > self.max_bytes {
+            return Err(ScanError::TooLarge { at: place.next, bytes: place.least, limit: self.max_bytes });
+        }
+        Ok(Scan::Complete(place.next))
     }
 
-    fn open(&mut self, head: usize, values: usize) -> Result<(), ScanError> {
-        if self.open.len() >= self.max_depth {
-            return Err(ScanError::TooDeep { at: self.next, limit: self.max_depth });
+    #[inline]
+    fn open(&mut self, place: &mut Place, head: usize, values: usize) -> Result<(), ScanError> {
+        if self.around.len() >= self.max_depth {
+            return Err(ScanError::TooDeep { at: place.next, limit: self.max_depth });
         }
-        self.pass(head, values)?;
-        match values {
-            0 => self.end_value(),
-            values => self.open.push(values),
-        }
+        self.pass(place, head, values)?;
+        self.around.push(place.lacking);
+        place.lacking = values;
         Ok(())
     }
 
-    /// Steps over a value's bytes, or a container's head, after which `values` more are awaited.
+    /// Steps over a value's bytes, or over a container's head, which announces so many values.
     #[inline]
-    fn pass(&mut self, length: usize, values: usize) -> Result<(), ScanError> {
-        let next = self.next.saturating_add(length);
-        let awaited = (self.awaited - 1).saturating_add(values);
-        let bytes = next.saturating_add(awaited);
-        if bytes > self.max_bytes {
-            return Err(ScanError::TooLarge { at: self.next, bytes, limit: self.max_bytes });
+    fn pass(&self, place: &mut Place, length: usize, values: usize) -> Result<(), ScanError> {
+        // The value itself was counted as one byte, when it was announced.
+        let least = place.least.saturating_add(length - 1).saturating_add(values);
+        if least > self.max_bytes {
+            return Err(ScanError::TooLarge { at: place.next, bytes: least, limit: self.max_bytes });
         }
-        (self.next, self.awaited) = (next, awaited);
+        place.least = least;
+        place.next = place.next.saturating_add(length);
         Ok(())
-    }
-
-    /// A value has ended, and with it each container whose last one it was.
-    #[inline]
-    fn end_value(&mut self) {
-        while let Some(lacking) = self.open.last_mut() {
-            *lacking -= 1;
-            if *lacking > 0 {
-                return;
-            }
-            self.open.pop();
-        }
     }
 }
 
