@@ -201,3 +201,77 @@ impl<S> fmt::Debug for AtMostOnce<S> {
         f.debug_struct("AtMostOnce").field("counts", &counts).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use grapeshot_core::test;
+
+    use super::*;
+    use crate::error::StreamError;
+    use crate::replies::{PROBE, read_client_id};
+    use crate::service::CalleeStreams;
+    use crate::transport::Identity;
+
+    struct Nop;
+
+    impl Service for Nop {
+        fn call(&self, _method: &str, _params: &[u8], _context: &Context) -> Result<Encoded, Failure> {
+            Ok(Encoded::nil())
+        }
+    }
+
+    fn context(key: Option<&str>, sequence: Sequence) -> Context {
+        let peer = Identity { key: key.map(str::to_owned), ..Identity::default() };
+        Context { peer: Rc::new(peer), ..Context::detached() }.with_sequence(sequence)
+    }
+
+    fn begin(service: &AtMostOnce<Nop>, key: Option<&str>) -> Sequence {
+        let reply = service.call(BEGIN, &[0x90], &context(key, PROBE)).unwrap();
+        Sequence { client: read_client_id(&reply).unwrap(), number: 1, lowest: 1 }
+    }
+
+    #[test]
+    fn an_id_is_good_for_the_key_that_it_was_given_to() {
+        test::run(|| {
+            let service = AtMostOnce::new(Nop);
+            let sequence = begin(&service, Some("alice"));
+            assert!(service.call("nop", &[0x90], &context(Some("alice"), sequence)).is_ok());
+            for key in [None, Some("bob")] {
+                let refused = service.call("nop", &[0x90], &context(key, sequence)).unwrap_err();
+                assert_eq!(refused.code, Failure::UNKNOWN_CLIENT);
+            }
+        });
+    }
+
+    #[test]
+    fn a_call_with_streams_cannot_have_a_number() {
+        struct Empty;
+
+        impl CalleeStreams for Empty {
+            fn send_item(&self, _item: &[u8]) -> Result<(), StreamError> {
+                Ok(())
+            }
+
+            fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
+                Ok(None)
+            }
+        }
+
+        test::run(|| {
+            let service = AtMostOnce::new(Nop);
+            let sequence = begin(&service, None);
+            let context = Context { streams: Some(Rc::new(Empty)), ..context(None, sequence) };
+            let refused = service.call("nop", &[0x90], &context).unwrap_err();
+            assert_eq!(refused.code, Failure::INVALID_REQUEST);
+            assert_eq!(service.counts().run, 0);
+        });
+    }
+
+    #[test]
+    fn what_is_no_id_is_malformed() {
+        for reply in [Encoded::nil(), Encoded::of(&"0123456789abcdef").unwrap(), Encoded::from_bytes(vec![0xc4, 1, 0])]
+        {
+            assert!(read_client_id(&reply).is_err(), "{reply:?}");
+        }
+    }
+}

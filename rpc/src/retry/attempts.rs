@@ -97,7 +97,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// Waits until the call may be made again, or says why it has failed.
     fn prepare_next(&mut self, error: CallError) -> Option<CallError> {
         let verdict = verdict(&error, self.is_repeatable());
-        let renumbered = verdict == Verdict::Renumber && self.in_doubt.is_none() && self.renumber();
+        let renumbered = verdict == Verdict::Renumber && self.renumber() && self.in_doubt.is_none();
         if self.in_doubt.is_none() && error.outcome() == Outcome::Unknown {
             self.in_doubt = Some(error.clone());
         }
