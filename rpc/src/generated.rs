@@ -93,23 +93,23 @@ pub fn no_such_method(method: &str) -> Failure {
     Failure::new(Failure::METHOD_NOT_FOUND, format!("there is no method `{shown}{dots}`"))
 }
 
-/// Describes a method.
-pub fn method_info(signature: &Signature, result: &str, kind: MethodKind, version: u32, doc: &str) -> MethodInfo {
+/// Describes a method, and its former names.
+pub fn method_infos(
+    signature: &Signature,
+    former_names: &[&str],
+    result: &str,
+    kind: MethodKind,
+    version: u32,
+    doc: &str,
+) -> Vec<MethodInfo> {
     let params = signature.params.iter().map(|&(name, ty)| (name.to_owned(), ty.to_owned())).collect();
-    MethodInfo {
-        name: signature.method.to_owned(),
-        params,
-        result: result.to_owned(),
-        kind,
-        version,
-        doc: doc.to_owned(),
+    let name = signature.method.to_owned();
+    let mut infos = vec![MethodInfo { name, params, result: result.to_owned(), kind, version, doc: doc.to_owned() }];
+    for &former in former_names {
+        let doc = format!("Former name of `{}`.", signature.method);
+        infos.push(MethodInfo { name: former.to_owned(), doc, ..infos[0].clone() });
     }
-}
-
-/// Describes a method under a former name.
-pub fn alias_info(info: &MethodInfo, name: &str) -> MethodInfo {
-    let doc = format!("Former name of `{}`.", info.name);
-    MethodInfo { name: name.to_owned(), doc, ..info.clone() }
+    infos
 }
 
 /// A field of an error, as it travels; nil for one that cannot.

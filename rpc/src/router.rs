@@ -59,6 +59,9 @@ struct Entry {
     handler: Box<Handler>,
 }
 
+/// Stands behind a type of which there may be any number.
+const MANY: &str = "…";
+
 /// A method as it is listed, and as errors tell of it.
 struct Description {
     info: MethodInfo,
@@ -77,7 +80,7 @@ impl Describe for Description {
     fn param(&self, index: usize) -> (&str, &str) {
         // Of any number, all are as the first.
         let index = if self.takes_any_number { 0 } else { index };
-        self.info.params.get(index).map(|(name, ty)| (name.as_str(), ty.as_str())).unwrap_or_default()
+        self.info.params.get(index).map(|(name, ty)| (name.as_str(), ty.trim_end_matches(MANY))).unwrap_or_default()
     }
 }
 
@@ -185,7 +188,7 @@ impl Router {
         streams: Option<String>,
         handler: impl Fn(Params<'_>, &Context) -> Result<Encoded, Failure> + 'static,
     ) -> Router {
-        complete(&mut info.params, P::types());
+        complete(&mut info.params, P::types(), if P::IS_ANY_NUMBER { Some("values") } else { None });
         info.result = streams.unwrap_or_default() + &type_text::<R>();
         info.kind = kind;
         let name = info.name.clone();
@@ -242,12 +245,12 @@ impl fmt::Debug for Router {
     }
 }
 
-/// Gives the parameters their types, and those without a name their position.
-fn complete(params: &mut Vec<(String, String)>, types: Vec<String>) {
+/// Gives the parameters their types, and those without a name this one, or their position.
+fn complete(params: &mut Vec<(String, String)>, types: Vec<String>, name: Option<&str>) {
     params.resize(types.len(), Default::default());
     for (index, (param, ty)) in params.iter_mut().zip(types).enumerate() {
         if param.0.is_empty() {
-            param.0 = (index + 1).to_string();
+            param.0 = name.map_or_else(|| (index + 1).to_string(), str::to_owned);
         }
         param.1 = ty;
     }
@@ -280,7 +283,7 @@ impl<T: DeserializeOwned> ParamList for Vec<T> {
     const IS_ANY_NUMBER: bool = true;
 
     fn types() -> Vec<String> {
-        vec![format!("{}…", type_text::<T>())]
+        vec![type_text::<T>() + MANY]
     }
 
     fn read(mut params: Params<'_>) -> Result<Vec<T>, Failure> {

@@ -70,6 +70,12 @@ impl Context {
         Context { sequence: Some(sequence), ..self }
     }
 
+    /// The same with these streams, for tests and for what carries calls in another way.
+    pub fn with_streams(mut self, streams: Rc<dyn CalleeStreams>) -> Context {
+        self.streams = Some(streams);
+        self
+    }
+
     /// Who calls.
     pub fn peer(&self) -> &Identity {
         &self.peer

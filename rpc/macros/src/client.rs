@@ -22,7 +22,7 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
             options: #krate::CallOptions,
         }
 
-        #[allow(dead_code)]
+        #[allow(dead_code, clippy::all, clippy::pedantic)]
         impl<C: #krate::Caller> #name<C> {
             /// Calls through this caller.
             #visibility fn new(caller: C) -> Self {

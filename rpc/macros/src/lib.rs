@@ -18,6 +18,8 @@ mod types;
 mod server;
 mod client;
 mod error_enum;
+#[cfg(test)]
+mod tests;
 
 /// Makes a server and a client of a trait.
 #[proc_macro_attribute]

@@ -16,13 +16,14 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
     let infos = methods.iter().map(|method| info(service, method));
     quote! {
         #[doc = #doc]
+        #[allow(dead_code)]
         #[derive(Clone, Debug, Default)]
         #visibility struct #name<T>(
             /// What does the work.
             #visibility T,
         );
 
-        #[allow(deprecated)]
+        #[allow(deprecated, clippy::all, clippy::pedantic)]
         impl<T: #ident> #krate::Service for #name<T> {
             fn call(
                 &self,
@@ -108,17 +109,14 @@ fn info(service: &ServiceTrait, method: &Method) -> TokenStream {
     let aliases = method.names.iter().skip(1).map(|(name, _)| name);
     quote! {
         #(#conditions)*
-        {
-            let __method = #krate::generated::method_info(
-                &#krate::generated::Signature #signature,
-                #result,
-                #krate::MethodKind::#kind,
-                #since,
-                #doc,
-            );
-            #(__methods.push(#krate::generated::alias_info(&__method, #aliases));)*
-            __methods.push(__method);
-        }
+        __methods.extend(#krate::generated::method_infos(
+            &#krate::generated::Signature #signature,
+            &[#(#aliases),*],
+            #result,
+            #krate::MethodKind::#kind,
+            #since,
+            #doc,
+        ));
     }
 }
 

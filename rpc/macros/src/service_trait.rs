@@ -73,7 +73,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match made {
         Ok(service) => {
             let (server, client) = (server::expand(&service), client::expand(&service));
-            quote!(#item #server #client)
+            // A program that only calls has no implementation, and the compiler would miss one.
+            quote!(#[allow(dead_code)] #item #server #client)
         }
         Err(error) => {
             // The trait stays, so that the errors are about what is wrong alone; but for the attributes that none reads.
