@@ -22,8 +22,12 @@ mod signature;
 mod params;
 pub mod generated;
 pub mod transport;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+pub mod auth;
 mod connect;
 mod connection;
+mod client;
+mod server;
 pub mod retry;
 pub mod reconnect;
 pub mod replies;
@@ -34,11 +38,13 @@ pub mod stream;
 
 pub use self::attribute::{ServiceError, service};
 pub use self::caller::{CallOptions, Caller, CallerExt, OpenCall, Repeat, Request, Sequence};
+pub use self::client::{Client, ClientBuilder};
 pub use self::connect::{Connect, Connected};
 pub use self::connection::{CallEntry, CloseReason, Connection, Extensions, Setup};
 pub use self::error::{CallError, Failure, Outcome, StreamError};
 pub use self::limits::Limits;
 pub use self::router::{ParamList, Router};
+pub use self::server::{Listening, Server, ServerHandle};
 pub use self::service::{CalleeStreams, Context, MethodInfo, MethodKind, Service};
 pub use self::transport::{Credentials, Identity, Transport};
 pub use self::value::{Encoded, EncodeError, Value};

@@ -14,12 +14,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use grapeshot_core::{Reason, Unparked, Unparker, WaitQueue, Withdrawal, park};
 
-use crate::error::CallError;
+use crate::error::{CallError, StreamError};
+use crate::stream::Flow;
 use crate::value::Encoded;
 
 /// How many answers nobody asked for a peer may send before the connection ends.
@@ -64,6 +66,8 @@ struct Waiting {
     position: u64,
     unparker: Option<Unparker>,
     answer: Option<Answer>,
+    /// Its streams, if it has any.
+    flow: Option<Rc<Flow>>,
 }
 
 impl Calls {
@@ -109,7 +113,7 @@ impl Calls {
     pub(super) fn begin(&self) -> u32 {
         self.waiting.set(self.waiting.get() + 1);
         let mut places = self.places.borrow_mut();
-        let state = State::Waiting(Waiting { position: 0, unparker: None, answer: None });
+        let state = State::Waiting(Waiting { position: 0, unparker: None, answer: None, flow: None });
         if let Some(index) = places.free {
             let place = &mut places.all[index as usize];
             if let State::Free { next } = place.state {
@@ -128,6 +132,17 @@ impl Calls {
     /// Notes where in the output the request begins.
     pub(super) fn set_position(&self, id: u32, position: u64) {
         self.with(id, |call| call.position = position);
+    }
+
+    /// Gives a call its streams.
+    pub(super) fn set_flow(&self, id: u32, flow: &Rc<Flow>) {
+        self.with(id, |call| call.flow = Some(flow.clone()));
+    }
+
+    /// Hands something to the streams of a call; what belongs to no call, or to one without streams, is dropped.
+    #[inline]
+    pub(super) fn with_flow(&self, id: u32, hand_over: impl FnOnce(&Flow)) {
+        self.with(id, |call| call.flow.as_deref().map(hand_over));
     }
 
     fn with<T>(&self, id: u32, f: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
@@ -178,6 +193,9 @@ impl Calls {
                 return Err(Stray);
             }
             call.answer = Some(answer());
+            if let Some(flow) = call.flow.take() {
+                flow.answered();
+            }
             Ok(call.unparker.take())
         });
         match unparker {
@@ -231,6 +249,9 @@ impl Calls {
                     true => CallError::NotSent { cause: cause.clone() },
                     false => CallError::OutcomeUnknown { cause: cause.clone() },
                 }));
+            }
+            if let Some(flow) = call.flow.take() {
+                flow.lost(StreamError::Lost(cause.clone()));
             }
             woken.extend(call.unparker.take());
         }

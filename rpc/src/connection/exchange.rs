@@ -16,7 +16,7 @@ use grapeshot_core::{current_deadline, now};
 
 use super::calls::unwinding;
 use super::shared::Shared;
-use crate::caller::{CallOptions, OpenCall, Request};
+use crate::caller::{CallOptions, Request};
 use crate::error::CallError;
 use crate::proto::{self, Extension, Meta};
 use crate::value::Encoded;
@@ -73,13 +73,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes a call with streams.
-    pub(super) fn open(self: &Rc<Shared>, _request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
-        Err(CallError::Refused { reason: "the peer knows no streams".into() })
-    }
-
     /// Sends a request; `window` is how much of a stream of the callee's the caller takes.
     pub(super) fn begin(self: &Rc<Shared>, request: &Request<'_>, window: Option<u64>) -> Result<Pending, CallError> {
+        self.check_number(request.options)?;
         let patience = Patience::of(self, request.options);
         self.wait_for_place(patience)?;
         self.wait_for_room(patience)?;
@@ -96,6 +92,17 @@ impl Shared {
             self.review_jobs();
         }
         Ok(pending)
+    }
+
+    /// Refuses a numbered call whose number would not arrive, so that nobody could know it again.
+    /// Number 0 may go: it belongs to the question whether numbers arrive (see [`replies`](crate::replies)).
+    fn check_number(&self, options: &CallOptions) -> Result<(), CallError> {
+        match options.sequence {
+            Some(sequence) if sequence.number > 0 && !self.has(Extension::Meta) => {
+                Err(CallError::Refused { reason: "sequence numbers do not travel to this peer".into() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_open(&self) -> Result<(), CallError> {
@@ -174,6 +181,11 @@ impl Shared {
 }
 
 impl Pending {
+    /// When the call's own limit passes.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.patience.deadline
+    }
+
     /// Waits for the answer.
     #[inline]
     pub(super) fn wait(&self) -> Result<Encoded, CallError> {

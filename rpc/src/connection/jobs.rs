@@ -12,11 +12,14 @@ use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Instant;
 
 use grapeshot_core::{TimeLimit, random_u64};
 
+use super::streams::OpenFlow;
 use crate::proto::Meta;
+use crate::stream::Flow;
 
 /// How many buffers of past jobs are kept for later ones, and how large one may be.
 const KEPT_BUFFERS: usize = 128;
@@ -59,6 +62,8 @@ pub(super) struct Active {
     pub(super) limit: Option<TimeLimit>,
     /// The caller no longer waits.
     pub(super) cancelled: bool,
+    /// The streams beside it, if the caller opened any.
+    flow: Option<OpenFlow>,
 }
 
 /// The calls of the peer.
@@ -114,6 +119,26 @@ impl Jobs {
         }
     }
 
+    /// Gives a request its streams.
+    pub(super) fn set_flow(&self, id: u32, flow: OpenFlow) {
+        if let Some(active) = self.active.borrow_mut().get_mut(&id) {
+            active.flow = Some(flow);
+        }
+    }
+
+    /// The streams of a request, if it has any.
+    pub(super) fn flow(&self, id: u32) -> Option<Rc<Flow>> {
+        self.active.borrow().get(&id)?.flow.as_ref().map(|flow| flow.0.clone())
+    }
+
+    /// Hands something to the streams of a request; what belongs to none, or to one without streams, is dropped.
+    #[inline]
+    pub(super) fn with_flow(&self, id: u32, hand_over: impl FnOnce(&Flow)) {
+        if let Some(flow) = self.active.borrow().get(&id).and_then(|active| active.flow.as_ref()) {
+            hand_over(&flow.0);
+        }
+    }
+
     /// Forgets a request, which is answered or needs no answer.
     pub(super) fn unregister(&self, id: u32) -> Option<Active> {
         self.active.borrow_mut().remove(&id)
@@ -135,6 +160,7 @@ impl Jobs {
         let mut active = self.active.borrow_mut();
         let active = active.get_mut(&id)?;
         active.cancelled = true;
+        active.flow = None;
         active.limit.clone()
     }
 
@@ -147,6 +173,7 @@ impl Jobs {
             .values_mut()
             .filter_map(|active| {
                 active.cancelled = true;
+                active.flow = None;
                 active.limit.take()
             })
             .collect()

@@ -38,18 +38,20 @@ mod shared;
 mod calls;
 mod jobs;
 mod output;
+mod streams;
 mod close;
 mod log;
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use grapeshot_core::Reason;
+use grapeshot_core::{Builder, Reason, now};
 
 pub(crate) use self::builtin::METHODS_METHOD;
 pub use self::close::CloseReason;
 pub use self::log::CallEntry;
+pub(crate) use self::setup::Settings;
 pub use self::setup::{Extensions, Setup};
 use self::shared::{Phase, Shared};
 use crate::caller::{Caller, OpenCall, Request};
@@ -99,11 +101,18 @@ impl Drop for Handle {
 impl Connection {
     /// A connection over this transport, to be begun by [`Setup::open`] or [`Setup::accept`].
     pub fn over(transport: impl Transport) -> Setup {
-        Setup::new(Box::new(transport))
+        Settings::default().over(Box::new(transport))
     }
 
     fn shared(&self) -> &Rc<Shared> {
         &self.handle.shared
+    }
+
+    /// Calls `greet` with the connection, in a coroutine that ends with it at the latest.
+    pub(crate) fn greet(&self, greet: Rc<dyn Fn(&Connection)>) {
+        let connection = self.clone();
+        // Without a coroutine to be had there will be none for calls either, and those say so.
+        let _ = self.shared().workers.spawn(Builder::new().name("rpc greeting"), move || greet(&connection));
     }
 
     /// Who is at the other end, as far as is known by now.
@@ -142,6 +151,28 @@ impl Connection {
             shared.say(proto::append_go_away);
         }
         shared.note_change();
+    }
+
+    /// Drains the connection and closes it: calls that run go on until `deadline`, and what they answer is written.
+    ///
+    /// A peer that knows what draining means closes the connection itself, and is given a second for that;
+    /// another one is given a tenth of a second in which its calls are still answered. Suspends.
+    ///
+    /// # Cancellation
+    ///
+    /// Unwinds.
+    pub fn finish(&self, deadline: Option<Instant>) {
+        const GRACE: Duration = Duration::from_secs(1);
+        const PLAIN_GRACE: Duration = Duration::from_millis(100);
+        self.drain();
+        self.wait_idle(deadline);
+        self.wait_written(deadline);
+        let grace = if self.shared().has(Extension::GoAway) { GRACE } else { PLAIN_GRACE };
+        let until = [deadline, now().checked_add(grace)].into_iter().flatten().min();
+        if self.wait_closed_until(until).is_none() {
+            self.close();
+            self.wait_closed();
+        }
     }
 
     /// Waits until no call of the peer waits or runs, or until `deadline`; says whether that is so.

@@ -100,6 +100,11 @@ impl Output {
         true
     }
 
+    /// Whether nothing that is appended from now on has to be written.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.get()
+    }
+
     /// Lets nothing wait for room any more, and the writer end when all is out. Never suspends.
     pub(super) fn finish(&self) {
         self.finishing.set(true);

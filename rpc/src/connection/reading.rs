@@ -254,8 +254,26 @@ impl<'a> Reading<'a> {
                 shared.note_change();
                 Ok(())
             }
-            // Nobody here has a stream.
-            Ok(_) => Ok(()),
+            Ok(Message::CalleeItem { id, item }) => {
+                shared.calls.with_flow(id, |flow| flow.item(item));
+                Ok(())
+            }
+            Ok(Message::GrantToCaller { id, bytes }) => {
+                shared.calls.with_flow(id, |flow| flow.grant(bytes));
+                Ok(())
+            }
+            Ok(Message::CallerItem { id, item }) => {
+                shared.jobs.with_flow(id, |flow| flow.item(item));
+                Ok(())
+            }
+            Ok(Message::CallerEnd { id, error }) => {
+                shared.jobs.with_flow(id, |flow| flow.end(error.map(proto::read_failure)));
+                Ok(())
+            }
+            Ok(Message::GrantToCallee { id, bytes }) => {
+                shared.jobs.with_flow(id, |flow| flow.grant(bytes));
+                Ok(())
+            }
             Err(malformed) => self.refuse(&malformed),
         }
     }

@@ -30,35 +30,54 @@ pub enum Extensions {
     Required,
 }
 
-/// A connection to be made: see [`Connection::over`].
-#[must_use = "a connection begins with `accept` or `open`"]
-pub struct Setup {
-    pub(super) transport: Box<dyn Transport>,
-    pub(super) service: Option<Rc<dyn Service>>,
-    pub(super) limits: Limits,
-    pub(super) name: String,
-    pub(super) offered: ExtensionSet,
-    pub(super) extensions: Extensions,
-    pub(super) authorize: Option<Authorize>,
-    pub(super) log: Option<Log>,
-    pub(super) closes_when_idle: bool,
+/// What is said of a connection beside its transport; of all of a server's, or of a client's one after the other.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) service: Option<Rc<dyn Service>>,
+    pub(crate) limits: Limits,
+    pub(crate) name: String,
+    pub(crate) extensions: Extensions,
+    pub(crate) authorize: Option<Authorize>,
+    pub(crate) log: Option<Log>,
+    pub(crate) closes_when_idle: bool,
 }
 
-impl Setup {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Setup {
-        Setup {
-            transport,
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
             service: None,
             limits: Limits::default(),
             name: "grapeshot".into(),
-            offered: ExtensionSet::all(),
             extensions: Extensions::Agree,
             authorize: None,
             log: None,
             closes_when_idle: false,
         }
     }
+}
 
+impl Settings {
+    /// The extensions that this side names.
+    pub(super) fn offered(&self) -> ExtensionSet {
+        match self.extensions {
+            Extensions::Off => ExtensionSet::PLAIN,
+            Extensions::Agree | Extensions::Required => ExtensionSet::all(),
+        }
+    }
+
+    pub(crate) fn over(self, transport: Box<dyn Transport>) -> Setup {
+        Setup { transport, settings: self }
+    }
+}
+
+/// A connection to be made: see [`Connection::over`].
+#[must_use = "a connection begins with `accept` or `open`"]
+pub struct Setup {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) settings: Settings,
+}
+
+impl Setup {
     /// Serves the peer's calls with this; without a service each is answered with [`Failure::METHOD_NOT_FOUND`].
     pub fn service(self, service: impl Service + 'static) -> Setup {
         self.shared_service(Rc::new(service))
@@ -66,29 +85,25 @@ impl Setup {
 
     /// As [`service`](Self::service), for one that several connections share.
     pub fn shared_service(mut self, service: Rc<dyn Service>) -> Setup {
-        self.service = Some(service);
+        self.settings.service = Some(service);
         self
     }
 
     /// Sets the limits.
     pub fn limits(mut self, limits: Limits) -> Setup {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// Sets what this side calls itself in its hello; `grapeshot` unless set.
     pub fn name(mut self, name: impl Into<String>) -> Setup {
-        self.name = name.into();
+        self.settings.name = name.into();
         self
     }
 
     /// Sets whether more than plain MessagePack-RPC is spoken.
     pub fn extensions(mut self, extensions: Extensions) -> Setup {
-        self.extensions = extensions;
-        self.offered = match extensions {
-            Extensions::Off => ExtensionSet::PLAIN,
-            Extensions::Agree | Extensions::Required => ExtensionSet::all(),
-        };
+        self.settings.extensions = extensions;
         self
     }
 
@@ -96,19 +111,19 @@ impl Setup {
     ///
     /// It runs in the call's coroutine, so it may wait.
     pub fn authorize(mut self, authorize: impl Fn(&Context, &str) -> Result<(), Failure> + 'static) -> Setup {
-        self.authorize = Some(Rc::new(authorize));
+        self.settings.authorize = Some(Rc::new(authorize));
         self
     }
 
     /// Calls `log` after each call of the peer. It must not wait.
     pub fn log(mut self, log: impl Fn(&CallEntry<'_>) + 'static) -> Setup {
-        self.log = Some(Rc::new(log));
+        self.settings.log = Some(Rc::new(log));
         self
     }
 
     /// Ends the connection when no call is made for [`Limits::idle_timeout`], as servers do.
     pub fn close_when_idle(mut self) -> Setup {
-        self.closes_when_idle = true;
+        self.settings.closes_when_idle = true;
         self
     }
 
@@ -118,13 +133,28 @@ impl Setup {
     ///
     /// As [`Builder::spawn`]: outside a runtime, and at the limit on coroutines.
     pub fn accept(self) -> io::Result<Connection> {
+        let connection = self.begin_with_writer()?;
+        let shared = connection.shared().clone();
+        let builder = Builder::new().name(format!("rpc reader {}", shared.transport.peer()));
+        shared.clone().crew.spawn(builder, move || reading::run(&shared))?;
+        Ok(connection)
+    }
+
+    /// Begins a connection whose reader is the coroutine that calls, until the connection is over;
+    /// `begun` is called with it before.
+    pub(crate) fn serve(self, begun: impl FnOnce(&Connection)) -> io::Result<()> {
+        let connection = self.begin_with_writer()?;
+        begun(&connection);
+        let shared = connection.shared().clone();
+        reading::run(&shared);
+        Ok(())
+    }
+
+    fn begin_with_writer(self) -> io::Result<Connection> {
         let shared = Shared::new(self);
         let connection = Connection { handle: Rc::new(Handle { shared: shared.clone() }) };
-        let peer = shared.transport.peer();
-        let (reader, writer) = (shared.clone(), shared.clone());
-        let name = |what: &str| Builder::new().name(format!("rpc {what} {peer}"));
-        shared.crew.spawn(name("reader"), move || reading::run(&reader))?;
-        shared.crew.spawn(name("writer"), move || reading::write(&writer))?;
+        let builder = Builder::new().name(format!("rpc writer {}", shared.transport.peer()));
+        shared.clone().crew.spawn(builder, move || reading::write(&shared))?;
         Ok(connection)
     }
 
@@ -140,9 +170,9 @@ impl Setup {
     ///
     /// Unwinds; the connection is closed.
     pub fn open(self) -> Result<Connection, CallError> {
-        let extensions = self.extensions;
+        let extensions = self.settings.extensions;
         let connection = self.accept().map_err(|error| CallError::Refused { reason: error.to_string() })?;
-        let shared = &connection.handle.shared;
+        let shared = connection.shared();
         if extensions != Extensions::Off {
             let agreed = shared.introduce();
             if extensions == Extensions::Required && !matches!(agreed, Ok(true)) {
@@ -177,6 +207,6 @@ impl Shared {
 
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup").field("peer", &self.transport.peer()).field("limits", &self.limits).finish()
+        f.debug_struct("Setup").field("peer", &self.transport.peer()).field("limits", &self.settings.limits).finish()
     }
 }

@@ -12,7 +12,8 @@ use super::calls::Calls;
 use super::close::CloseReason;
 use super::jobs::Jobs;
 use super::output::Output;
-use super::setup::Setup;
+use super::setup::{Settings, Setup};
+use super::streams::Streams;
 use crate::caller::Caller;
 use crate::error::Failure;
 use crate::limits::Limits;
@@ -51,9 +52,10 @@ pub(crate) struct Shared {
     pub(super) log: Option<super::log::Log>,
     pub(super) rate: Option<RateLimiter>,
     pub(super) closes_when_idle: bool,
-    pub(super) output: Output,
+    pub(super) output: Rc<Output>,
     pub(super) calls: Calls,
     pub(super) jobs: Jobs,
+    pub(super) streams: Streams,
     pub(super) crew: Group,
     pub(super) workers: Group,
     pub(super) idle_workers: WaitQueue,
@@ -77,15 +79,18 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(setup: Setup) -> Rc<Shared> {
-        let Setup { transport, service, limits, name, offered, authorize, log, closes_when_idle, .. } = setup;
+        let Setup { transport, settings } = setup;
+        let offered = settings.offered();
+        let Settings { service, limits, name, authorize, log, closes_when_idle, .. } = settings;
         let rate = limits
             .calls_per_second
             .map(|rate| RateLimiter::new(rate.max(1), Duration::from_secs(1)).burst(rate.max(1).saturating_mul(2)));
         let identity = RefCell::new(Rc::new(transport.identity()));
         let shared = Rc::new(Shared {
-            output: Output::new(limits.unsent_bytes),
+            output: Rc::new(Output::new(limits.unsent_bytes)),
             calls: Calls::new(limits.calls),
             jobs: Jobs::new(limits.in_flight),
+            streams: Streams::new(&limits),
             longest: Cell::new(limits.frame_bytes),
             agreed: Cell::new(ExtensionSet::PLAIN),
             transport,
@@ -158,6 +163,7 @@ impl Shared {
         self.agreed.set(self.hello().agree(peer).extensions);
         let longest = usize::try_from(peer.limits.frame_bytes).unwrap_or(usize::MAX);
         self.longest.set(self.limits.frame_bytes.min(longest));
+        self.streams.set_peer_window(peer.limits.window_bytes);
         self.calls.lower_limit(usize::try_from(peer.limits.in_flight).unwrap_or(usize::MAX));
     }
 
@@ -216,11 +222,10 @@ impl Shared {
         self.changed.wake_all();
     }
 
-    /// Tells whoever waits for a change that there was one.
+    /// Tells whoever waits for a change that there was one. A peer that takes no new calls is left with the last one.
     pub(super) fn note_change(&self) {
         self.changed.wake_all();
-        let is_over = self.peer_drains.get() || self.draining.get() && self.closes_when_idle;
-        if is_over && self.calls.len() == 0 && self.jobs.is_idle() {
+        if self.peer_drains.get() && self.calls.len() == 0 && self.jobs.is_idle() {
             self.stop(CloseReason::Drained);
         }
     }

@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use super::exchange::Pending;
 use super::output::Output;
-use crate::caller::OpenCall;
+use super::shared::Shared;
+use crate::caller::{OpenCall, Request};
 use crate::error::{CallError, Failure, StreamError};
 use crate::limits::Limits;
+use crate::proto::Extension;
 use crate::stream::{Budget, Flow, Opening, Outlet, Share, Side};
 use crate::value::Encoded;
 
@@ -44,28 +46,6 @@ impl Streams {
     pub(super) fn set_peer_window(&self, said: u64) {
         self.peer_window.set(if said == u64::MAX { 0 } else { said });
     }
-
-    /// Reserves a window for a call of this side; `None` when as many streams are open as this side takes.
-    pub(super) fn reserve_for_call(&self) -> Option<Share> {
-        Share::reserve(&self.calls, self.window)
-    }
-
-    /// The flow of a call of this side.
-    pub(super) fn of_call(&self, id: u32, share: Share, longest: usize, deadline: Option<Instant>) -> Opening {
-        let window = self.peer_window.get();
-        Opening { side: Side::Caller, id, share, window, item_bytes: item_bytes(longest), deadline }
-    }
-
-    /// The flow of a call of the peer, which takes `window` bytes; `None` when as many streams are open as this side takes.
-    pub(super) fn of_job(&self, id: u32, window: u64, longest: usize) -> Option<Opening> {
-        let share = Share::reserve(&self.jobs, self.window)?;
-        Some(Opening { side: Side::Callee, id, share, window, item_bytes: item_bytes(longest), deadline: None })
-    }
-}
-
-/// The longest item in a message of so many bytes.
-fn item_bytes(longest: usize) -> usize {
-    longest.saturating_sub(ITEM_HEAD_BYTES)
 }
 
 impl Outlet for Output {
@@ -88,27 +68,70 @@ impl Outlet for Output {
     }
 }
 
-/// A call of this side with streams, under way. Dropping it closes the streams, and then cancels the call.
-pub(super) struct StreamingCall {
-    streams: ClosedOnDrop,
-    pending: Pending,
-}
+/// The flow of a call that is under way: it is closed when the call ends, whoever still has a part in it.
+pub(super) struct OpenFlow(pub(super) Rc<Flow>);
 
-struct ClosedOnDrop(Rc<Flow>);
-
-impl Drop for ClosedOnDrop {
+impl Drop for OpenFlow {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-impl StreamingCall {
-    pub(super) fn new(pending: Pending, flow: Rc<Flow>) -> StreamingCall {
-        StreamingCall { streams: ClosedOnDrop(flow), pending }
+impl Shared {
+    /// Makes a call with streams.
+    pub(super) fn open(self: &Rc<Shared>, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
+        if !self.has_streams() {
+            return Err(CallError::Refused { reason: "the peer knows no streams".into() });
+        }
+        let too_many = || CallError::Refused { reason: "as many streams are open as this side can hold".into() };
+        let share = Share::reserve(&self.streams.calls, self.streams.window).ok_or_else(too_many)?;
+        let pending = self.begin(request, Some(share.window() as u64))?;
+        let opening = Opening {
+            side: Side::Caller,
+            id: pending.id,
+            share,
+            window: self.streams.peer_window.get(),
+            item_bytes: self.longest_item(),
+            deadline: pending.deadline(),
+        };
+        let flow = Rc::new(Flow::new(opening, self.output.clone()));
+        self.calls.set_flow(pending.id, &flow);
+        Ok(Box::new(StreamingCall { flow: OpenFlow(flow), pending }))
     }
 
+    /// The flow of a call of the peer, which takes `window` bytes.
+    pub(super) fn open_job(&self, id: u32, window: u64) -> Result<OpenFlow, Failure> {
+        let too_many = || Failure::new(Failure::BUSY, "as many streams are open as this side can hold");
+        let opening = Opening {
+            side: Side::Callee,
+            id,
+            share: Share::reserve(&self.streams.jobs, self.streams.window).ok_or_else(too_many)?,
+            window,
+            item_bytes: self.longest_item(),
+            deadline: None,
+        };
+        Ok(OpenFlow(Rc::new(Flow::new(opening, self.output.clone()))))
+    }
+
+    /// Whether calls with streams can be made and served. What a caller takes travels as metadata.
+    pub(super) fn has_streams(&self) -> bool {
+        self.has(Extension::Streams) && self.has(Extension::Meta)
+    }
+
+    fn longest_item(&self) -> usize {
+        self.longest.get().saturating_sub(ITEM_HEAD_BYTES)
+    }
+}
+
+/// A call of this side with streams, under way. Dropping it closes the streams, and then cancels the call.
+struct StreamingCall {
+    flow: OpenFlow,
+    pending: Pending,
+}
+
+impl StreamingCall {
     fn flow(&self) -> &Flow {
-        &self.streams.0
+        &self.flow.0
     }
 }
 

@@ -30,7 +30,7 @@ use super::log::CallEntry;
 use super::shared::Shared;
 use crate::error::Failure;
 use crate::proto::{Extension, Meta, MetaError, MetaLimits, Metadata};
-use crate::service::Context;
+use crate::service::{CalleeStreams, Context};
 use crate::value::Encoded;
 
 /// How many calls a worker runs before it gives way to others.
@@ -56,11 +56,18 @@ impl Shared {
             self.wait_while_overfull();
             return answered;
         }
-        let admitted = self.admit(meta).and_then(|meta| match self.jobs.register(id) {
-            true => Ok(meta),
-            false => {
-                Err(Failure::new(Failure::INVALID_REQUEST, format!("a call with the id {id} is in flight already")))
+        let admitted = self.admit(meta).and_then(|meta| {
+            // Before the request is noted: what was noted is answered by a worker.
+            let window = meta.as_ref().and_then(|meta| meta.window).filter(|_| self.has_streams());
+            let flow = window.map(|window| self.open_job(id, window)).transpose()?;
+            if !self.jobs.register(id) {
+                let text = format!("a call with the id {id} is in flight already");
+                return Err(Failure::new(Failure::INVALID_REQUEST, text));
             }
+            if let Some(flow) = flow {
+                self.jobs.set_flow(id, flow);
+            }
+            Ok(meta)
         });
         match admitted {
             Ok(meta) => self.enqueue(Some(id), method, params, meta, frame),
@@ -278,7 +285,7 @@ impl Shared {
             metadata: Metadata::new(),
             trace: None,
             sequence: None,
-            streams: None,
+            streams: job.id.and_then(|id| self.jobs.flow(id)).map(|flow| flow as Rc<dyn CalleeStreams>),
         };
         if let Some(meta) = &job.meta {
             context.metadata = (*meta.metadata).clone();
