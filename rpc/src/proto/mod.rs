@@ -12,7 +12,8 @@
 //!
 //! The modules in reading order: `message` is what can be said, and `malformed` what can be wrong with it;
 //! `scan` finds the messages, with `head` and `reader` for single values; `encode` writes them;
-//! `meta`, `metadata`, `failure` and `hello` are what some of them carry. `framed` is for connections that send no calls.
+//! `meta`, `metadata`, `failure` and `hello` are what some of them carry. `framed` is for connections that send no calls,
+//! and `auth` is how both sides prove that they know a key.
 //!
 //! Sources: the [MessagePack-RPC](https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md) and
 //! [MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md) specifications; JSON-RPC 2.0 for the codes of failures.
@@ -28,6 +29,7 @@ mod metadata;
 mod failure;
 mod hello;
 mod framed;
+pub mod auth;
 
 pub use self::encode::{
     append_callee_item, append_caller_end, append_caller_item, append_cancel, append_error_response, append_go_away,
