@@ -1,4 +1,5 @@
 //! The dynamic side: closures and services under names, called by name with values of any type.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod service_direct;
 

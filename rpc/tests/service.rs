@@ -1,4 +1,5 @@
 //! What the attribute makes of a trait: the typed path from client to implementation, without a connection between them.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod service_direct;
 
@@ -393,4 +394,30 @@ fn a_service_without_methods_answers_so() {
     let client = NothingClient::new(Direct::to(NothingService(Void)));
     assert_eq!(failure(client.caller().raw("anything", ())).code, Failure::METHOD_NOT_FOUND);
     assert!(NothingService(Void).methods().is_empty());
+}
+
+#[test]
+fn a_trait_may_come_from_a_macro() {
+    macro_rules! numbers {
+        ($name:ident, $ty:ty) => {
+            #[grapeshot_rpc::service(crate = grapeshot_rpc)]
+            trait $name {
+                fn half(&self, number: $ty, by: Option<$ty>) -> $ty;
+                fn checked(&self, number: &$ty) -> Result<$ty, Failure>;
+            }
+        };
+    }
+    numbers!(Numbers, u64);
+    struct Halves;
+    impl Numbers for Halves {
+        fn half(&self, number: u64, by: Option<u64>) -> u64 {
+            number / by.unwrap_or(2)
+        }
+        fn checked(&self, number: &u64) -> Result<u64, Failure> {
+            Ok(*number)
+        }
+    }
+    let client = NumbersClient::new(Direct::to(NumbersService(Halves)));
+    assert_eq!((client.half(8, None).unwrap(), client.half(9, Some(3)).unwrap()), (4, 3));
+    assert_eq!(client.checked(&1).unwrap(), 1);
 }

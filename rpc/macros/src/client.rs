@@ -1,7 +1,7 @@
 //! The client: the trait's methods over a caller, each with a result that says how the call may fail.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use crate::method::{Answer, Argument, Method};
 use crate::options::Repeat;
@@ -102,9 +102,9 @@ fn params(service: &ServiceTrait, method: &Method) -> TokenStream {
         let ident = &value.ident;
         let reference = match types::peeled(&value.ty) {
             syn::Type::Reference(_) => quote!(#ident),
-            _ => quote!(&#ident),
+            _ => quote_spanned!(types::place(&value.ty)=> &#ident),
         };
-        let push = quote!(__request.push(#reference)?;);
+        let push = quote_spanned!(types::place(&value.ty)=> __request.push(#reference)?;);
         if index < count - optional { push } else { quote!(if __count > #index { #push }) }
     });
     let count_binding = if optional == 0 {

@@ -21,6 +21,8 @@ pub(crate) struct Method {
     pub(crate) names: Vec<(String, Span)>,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) answer: Answer,
+    /// Where the type that it returns is written.
+    pub(crate) answer_place: Span,
     pub(crate) repeat: Repeat,
     pub(crate) is_notification: bool,
     pub(crate) since: u32,
@@ -66,6 +68,10 @@ impl Method {
             names: names(&item.sig.ident, &options, prefix)?,
             arguments,
             answer: answer(&item.sig.output)?,
+            answer_place: match &item.sig.output {
+                ReturnType::Default => Span::call_site(),
+                ReturnType::Type(_, ty) => types::place(ty),
+            },
             repeat: options.repeat,
             is_notification: options.is_notification,
             since: options.since,

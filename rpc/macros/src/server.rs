@@ -1,7 +1,7 @@
 //! The server: a struct around an implementation of the trait, which looks a method up by its name and calls it.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Type};
 
 use crate::method::{Answer, Argument, Method};
@@ -56,7 +56,7 @@ fn arm(service: &ServiceTrait, method: &Method) -> TokenStream {
     let reads = method.values().enumerate().map(|(index, value)| {
         let local = local(index);
         let owned = owned(&value.ty);
-        quote!(let #local: #owned = __params.next()?;)
+        quote_spanned!(types::place(&value.ty)=> let #local: #owned = __params.next()?;)
     });
     let mut values = 0;
     let arguments = method.arguments.iter().map(|argument| match argument {
@@ -71,11 +71,11 @@ fn arm(service: &ServiceTrait, method: &Method) -> TokenStream {
     });
     // Streams are taken before the call, and in the order of the arguments, as any expression there is.
     let function = &method.ident;
-    let call = quote!(<T as #ident>::#function(&self.0, #(#arguments),*));
+    let call = quote_spanned!(method.answer_place=> <T as #ident>::#function(&self.0, #(#arguments),*));
     let answer = match &method.answer {
         Answer::Plain(None) => quote!({ #call; ::core::result::Result::Ok(#krate::Encoded::nil()) }),
-        Answer::Plain(Some(_)) => quote!(#krate::generated::answer(&#call)),
-        Answer::Fallible(_) => quote!(#krate::generated::answer_or_failure(#call)),
+        Answer::Plain(Some(_)) => quote_spanned!(method.answer_place=> #krate::generated::answer(&#call)),
+        Answer::Fallible(_) => quote_spanned!(method.answer_place=> #krate::generated::answer_or_failure(#call)),
     };
     let params = if count == 0 {
         quote!(#krate::generated::Params::read(__params, &__SIGNATURE)?;)

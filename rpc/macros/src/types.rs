@@ -1,7 +1,8 @@
 //! What a type in a signature means to the attribute, as far as its name tells: a macro sees no more than that.
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::spanned::Spanned;
 use syn::{GenericArgument, PathArguments, Type};
 
 /// The first type between the angle brackets of a type whose last name is `name`, such as `T` in `std::option::Option<T>`.
@@ -32,6 +33,11 @@ pub(crate) fn peeled(ty: &Type) -> &Type {
         Type::Paren(paren) => peeled(&paren.elem),
         ty => ty,
     }
+}
+
+/// Where a type is written, for code that fails to compile because of it; its names are those of generated code.
+pub(crate) fn place(ty: &Type) -> Span {
+    ty.span().resolved_at(Span::call_site())
 }
 
 /// A type as a person writes it, such as `Vec<(String, u8)>`.
