@@ -20,13 +20,16 @@ impl Shared {
         method: &str,
         params: &[u8],
     ) -> Option<Result<(), CloseReason>> {
+        if let Some(result) = self.proof.answer(method, params) {
+            self.answer(id, result.as_ref().map(Encoded::as_bytes));
+            return Some(self.note_proof());
+        }
         let result = match method {
             HELLO_METHOD => self.answer_hello(id, params),
-            METHODS_METHOD if self.is_proven() && self.authorize.is_none() => self.list_methods(),
+            METHODS_METHOD if self.authorize.is_none() => self.list_methods(),
             _ => return None,
         };
         match result {
-            // The answer to a hello is the last thing that is said without what was agreed on.
             Ok(Some(result)) => self.answer(id, Ok(result.as_bytes())),
             Ok(None) => {}
             Err(failure) => self.answer(id, Err(&failure)),
@@ -34,6 +37,19 @@ impl Shared {
         Some(Ok(()))
     }
 
+    /// Notes that the peer has come further with its proof, or has failed.
+    fn note_proof(&self) -> Result<(), CloseReason> {
+        if self.proof.has_failed() {
+            return Err(CloseReason::NotProven { limit: self.limits.opening_timeout });
+        }
+        if self.proof.is_given() {
+            self.refresh_identity();
+            self.note_change();
+        }
+        Ok(())
+    }
+
+    /// Says what this side knows, and uses from then on what both do.
     fn answer_hello(&self, id: u32, params: &[u8]) -> Result<Option<Encoded>, Failure> {
         let peer =
             Hello::decode_params(params).map_err(|error| Failure::new(Failure::INVALID_PARAMS, error.to_string()))?;
@@ -52,6 +68,6 @@ impl Shared {
 
     /// Whether the peer has proven who it is, if it has to.
     pub(super) fn is_proven(&self) -> bool {
-        true
+        self.proof.is_given()
     }
 }

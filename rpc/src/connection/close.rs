@@ -61,9 +61,15 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Whether the peer broke the protocol.
+    /// Whether the peer broke the protocol, or did not prove who it is.
     pub fn is_peers_fault(&self) -> bool {
-        matches!(self, CloseReason::Truncated { .. } | CloseReason::Malformed { .. } | CloseReason::TooLarge { .. })
+        matches!(
+            self,
+            CloseReason::Truncated { .. }
+                | CloseReason::NotProven { .. }
+                | CloseReason::Malformed { .. }
+                | CloseReason::TooLarge { .. }
+        )
     }
 
     /// The same as an error of the carrier, for the calls that fail with it.

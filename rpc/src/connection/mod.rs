@@ -34,6 +34,7 @@ mod exchange;
 mod reading;
 mod workers;
 mod builtin;
+mod proof;
 mod shared;
 mod calls;
 mod jobs;
@@ -111,8 +112,14 @@ impl Connection {
     /// Calls `greet` with the connection, in a coroutine that ends with it at the latest.
     pub(crate) fn greet(&self, greet: Rc<dyn Fn(&Connection)>) {
         let connection = self.clone();
+        let greet = move || {
+            let reason = Reason::Other("the peer to prove who it is");
+            if connection.shared().wait_until(reason, None, |shared| shared.is_proven() || !shared.is_open()) {
+                greet(&connection);
+            }
+        };
         // Without a coroutine to be had there will be none for calls either, and those say so.
-        let _ = self.shared().workers.spawn(Builder::new().name("rpc greeting"), move || greet(&connection));
+        let _ = self.shared().workers.spawn(Builder::new().name("rpc greeting"), greet);
     }
 
     /// Who is at the other end, as far as is known by now.
@@ -249,6 +256,10 @@ impl Connected for Connection {
 
     fn close(&self) {
         Connection::close(self);
+    }
+
+    fn wait_closed(&self) {
+        Connection::wait_closed(self);
     }
 }
 

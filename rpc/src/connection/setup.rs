@@ -6,11 +6,13 @@ use std::rc::Rc;
 
 use grapeshot_core::Builder;
 
-use super::close::CloseReason;
 use super::log::{CallEntry, Log};
+use super::proof::Proof;
 use super::reading;
 use super::shared::{Authorize, Shared};
 use super::{Connection, Handle};
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+use crate::auth::{self, AuthKey, Guard, Keys};
 use crate::caller::{CallOptions, Request};
 use crate::error::{CallError, Failure};
 use crate::limits::Limits;
@@ -40,6 +42,12 @@ pub(crate) struct Settings {
     pub(crate) authorize: Option<Authorize>,
     pub(crate) log: Option<Log>,
     pub(crate) closes_when_idle: bool,
+    /// With which of these the peer has to prove itself.
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub(crate) keys: Option<Keys>,
+    /// With which this side proves itself.
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub(crate) key: Option<AuthKey>,
 }
 
 impl Default for Settings {
@@ -52,6 +60,10 @@ impl Default for Settings {
             authorize: None,
             log: None,
             closes_when_idle: false,
+            #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+            keys: None,
+            #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+            key: None,
         }
     }
 }
@@ -63,6 +75,17 @@ impl Settings {
             Extensions::Off => ExtensionSet::PLAIN,
             Extensions::Agree | Extensions::Required => ExtensionSet::all(),
         }
+    }
+
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub(super) fn proof(&self) -> Proof {
+        let limit = self.limits.opening_timeout;
+        Proof::demanded_by(self.keys.as_ref().map(|keys| Guard::new(keys.clone(), limit)))
+    }
+
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    pub(super) fn proof(&self) -> Proof {
+        Proof::default()
     }
 
     pub(crate) fn over(self, transport: Box<dyn Transport>) -> Setup {
@@ -115,6 +138,20 @@ impl Setup {
         self
     }
 
+    /// Answers no call before the peer has proven that it knows one of these keys, within [`Limits::opening_timeout`].
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub fn require_key(mut self, keys: impl Into<Keys>) -> Setup {
+        self.settings.keys = Some(keys.into());
+        self
+    }
+
+    /// Has [`open`](Setup::open) prove that this side knows the key, and that the peer does.
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub fn key(mut self, key: AuthKey) -> Setup {
+        self.settings.key = Some(key);
+        self
+    }
+
     /// Calls `log` after each call of the peer. It must not wait.
     pub fn log(mut self, log: impl Fn(&CallEntry<'_>) + 'static) -> Setup {
         self.settings.log = Some(Rc::new(log));
@@ -158,28 +195,34 @@ impl Setup {
         Ok(connection)
     }
 
-    /// Begins a connection with a hello, and waits for what the peer says to it, at most
-    /// [`Limits::opening_timeout`]; a peer that says nothing is taken for one that knows no extensions.
+    /// Begins a connection with a hello, and with authentication if there is a [`key`](Setup::key), and waits for what the
+    /// peer says to it, at most [`Limits::opening_timeout`] for each of the two.
+    /// A peer that says nothing to a hello is taken for one that knows no extensions.
     ///
     /// # Errors
     ///
-    /// When the connection is lost meanwhile; [`CallError::Refused`] when extensions are required and the peer has none,
-    /// or when no coroutine can be had.
+    /// When the connection is lost meanwhile; of kind `Unsupported` when extensions are required and the peer has none;
+    /// of kind `PermissionDenied` when one of the two did not prove that it knows the key;
+    /// and as [`accept`](Setup::accept).
     ///
     /// # Cancellation
     ///
     /// Unwinds; the connection is closed.
-    pub fn open(self) -> Result<Connection, CallError> {
+    pub fn open(self) -> io::Result<Connection> {
         let extensions = self.settings.extensions;
-        let connection = self.accept().map_err(|error| CallError::Refused { reason: error.to_string() })?;
-        let shared = connection.shared();
+        #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+        let (key, limit) = (self.settings.key.clone(), self.settings.limits.opening_timeout);
+        let connection = self.accept()?;
         if extensions != Extensions::Off {
-            let agreed = shared.introduce();
-            if extensions == Extensions::Required && !matches!(agreed, Ok(true)) {
-                shared.stop(CloseReason::Closed);
-                return Err(CallError::Refused { reason: "the peer knows no extensions, which are required".into() });
+            let agreed = connection.shared().introduce()?;
+            if extensions == Extensions::Required && !agreed {
+                let reason = "the peer knows no extensions, which are required";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
-            agreed?;
+        }
+        #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+        if let Some(key) = key {
+            auth::authenticate(&connection, &key, limit)?;
         }
         Ok(connection)
     }
@@ -187,7 +230,7 @@ impl Setup {
 
 impl Shared {
     /// Says hello; whether the peer knows what that is.
-    fn introduce(self: &Rc<Shared>) -> Result<bool, CallError> {
+    fn introduce(self: &Rc<Shared>) -> io::Result<bool> {
         let mut params = Vec::new();
         self.hello().append_params(&mut params);
         let options = CallOptions { timeout: Some(self.limits.opening_timeout), ..CallOptions::default() };
@@ -200,9 +243,18 @@ impl Shared {
                 Err(_) => Ok(false),
             },
             Err(CallError::Failed(_) | CallError::TimedOut { .. } | CallError::Malformed { .. }) => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => Err(to_io(error)),
         }
     }
+}
+
+/// An error of the first exchange as one of the connection.
+fn to_io(error: CallError) -> io::Error {
+    let kind = match &error {
+        CallError::NotSent { cause } | CallError::OutcomeUnknown { cause } => cause.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 impl fmt::Debug for Setup {

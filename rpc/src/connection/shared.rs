@@ -12,6 +12,7 @@ use super::calls::Calls;
 use super::close::CloseReason;
 use super::jobs::Jobs;
 use super::output::Output;
+use super::proof::Proof;
 use super::setup::{Settings, Setup};
 use super::streams::Streams;
 use crate::caller::Caller;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     /// The longest message that the peer takes and this side sends.
     pub(super) longest: Cell<usize>,
     identity: RefCell<Rc<Identity>>,
+    pub(super) proof: Proof,
     pub(super) authorize: Option<Authorize>,
     pub(super) log: Option<super::log::Log>,
     pub(super) rate: Option<RateLimiter>,
@@ -81,6 +83,7 @@ impl Shared {
     pub(super) fn new(setup: Setup) -> Rc<Shared> {
         let Setup { transport, settings } = setup;
         let offered = settings.offered();
+        let proof = settings.proof();
         let Settings { service, limits, name, authorize, log, closes_when_idle, .. } = settings;
         let rate = limits
             .calls_per_second
@@ -99,6 +102,7 @@ impl Shared {
             name,
             offered,
             identity,
+            proof,
             authorize,
             log,
             rate,
@@ -129,8 +133,7 @@ impl Shared {
     /// Looks anew who is at the other end: the transport knows more after it is established.
     pub(super) fn refresh_identity(&self) {
         let known = self.transport.identity();
-        let key = self.identity.borrow().key.clone();
-        self.identity.replace(Rc::new(Identity { key: known.key.clone().or(key), ..known }));
+        self.identity.replace(Rc::new(Identity { key: self.proof.key(), ..known }));
     }
 
     /// A way to call the peer that does not keep the connection.

@@ -50,7 +50,7 @@ impl Shared {
         meta: Option<&[u8]>,
         frame: &[u8],
     ) -> Result<(), CloseReason> {
-        if method.starts_with("$/")
+        if (method.starts_with("$/") || !self.is_proven())
             && let Some(answered) = self.answer_itself(id, method, params)
         {
             self.wait_while_overfull();

@@ -167,6 +167,13 @@ impl Flow {
         read(&item);
         Ok(true)
     }
+
+    /// As [`read_item`](Self::read_item), with a copy of the item.
+    pub(crate) fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
+        let mut bytes = Vec::new();
+        let came = self.read_item(&mut |item| bytes = item.to_vec())?;
+        Ok(came.then(|| Encoded::from_bytes(bytes)))
+    }
 }
 
 impl CalleeStreams for Flow {
@@ -175,9 +182,7 @@ impl CalleeStreams for Flow {
     }
 
     fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
-        let mut bytes = Vec::new();
-        let came = self.read_item(&mut |item| bytes = item.to_vec())?;
-        Ok(came.then(|| Encoded::from_bytes(bytes)))
+        self.next_item()
     }
 
     fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
