@@ -9,6 +9,8 @@ use grapeshot_net::{TcpStream, UnixStream};
 #[cfg(feature = "tls")]
 use grapeshot_tls::{ClientConfig, TlsStream};
 
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+use crate::auth::AuthKey;
 use crate::caller::{Caller, OpenCall, Request};
 use crate::connect::Connected;
 use crate::connection::{Connection, Extensions, Settings};
@@ -178,6 +180,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Proves to the server that this client knows the key, and has it prove the same, before the first call.
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub fn key(mut self, key: AuthKey) -> ClientBuilder {
+        self.settings.key = Some(key);
+        self
+    }
+
     /// Connects as [`Client::connect`] does.
     ///
     /// # Errors
@@ -227,7 +236,7 @@ impl ClientBuilder {
     fn open(self, transport: Box<dyn Transport>, address: &str) -> io::Result<Client> {
         match self.settings.over(transport).open() {
             Ok(connection) => Ok(Client { connection, address: address.into() }),
-            Err(error) => Err(cannot_connect(address, to_io(error))),
+            Err(error) => Err(cannot_connect(address, error)),
         }
     }
 }
@@ -278,16 +287,6 @@ impl std::error::Error for ConnectFailed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.cause)
     }
-}
-
-/// An error of the first exchange as one of the connection.
-fn to_io(error: CallError) -> io::Error {
-    let kind = match &error {
-        CallError::NotSent { cause } | CallError::OutcomeUnknown { cause } => cause.kind(),
-        CallError::TimedOut { .. } => io::ErrorKind::TimedOut,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub mod generated;
 pub mod transport;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 pub mod auth;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+pub mod objects;
 mod connect;
 mod connection;
 mod client;

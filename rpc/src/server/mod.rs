@@ -29,6 +29,8 @@ pub use self::handle::ServerHandle;
 use self::handle::{Control, Ending};
 pub use self::listening::Listening;
 use self::listening::SocketFile;
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+use crate::auth::Keys;
 use crate::connection::{CallEntry, Connection, Extensions, Settings};
 use crate::error::Failure;
 use crate::limits::Limits;
@@ -171,6 +173,13 @@ impl Server {
     /// Sets whether extensions are offered to those who ask; they are unless set.
     pub fn extensions(mut self, extensions: Extensions) -> Server {
         self.settings.extensions = extensions;
+        self
+    }
+
+    /// Answers no call before the client has proven that it knows one of these keys, within [`Limits::opening_timeout`].
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    pub fn require_key(mut self, keys: impl Into<Keys>) -> Server {
+        self.settings.keys = Some(keys.into());
         self
     }
 
