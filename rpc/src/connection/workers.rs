@@ -341,9 +341,7 @@ impl Drop for Running<'_> {
             self.finish(Err(&Failure::new(Failure::CANCELLED, "the method was cancelled")));
         }
         self.shared.jobs.done(self.is_notification);
-        if self.shared.draining.get() || self.shared.peer_drains.get() || !self.shared.is_open() {
-            self.shared.note_change();
-        }
+        self.shared.note_change();
         // Somebody cancelled the worker itself: another takes its place.
         if thread::panicking() && self.shared.jobs.is_waiting() {
             self.shared.call_a_worker();
