@@ -92,7 +92,7 @@ fn bad_arguments_get_a_usage_line_and_code_2() {
 #[test]
 fn the_self_test_of_quickstart_passes() {
     let output = run("quickstart", &["--self-test"]);
-    assert!(output.assert_success().stdout.text().contains("15 of 15 checks passed"), "{output}");
+    assert!(output.assert_success().stdout.text().contains("16 of 16 checks passed"), "{output}");
 }
 
 #[test]

@@ -7,13 +7,14 @@
 //!
 //! The first serves on 127.0.0.1:8080, or on a free port if that one is taken, and prints commands to paste.
 //! `-- --listen ADDRESS:PORT` serves elsewhere.
-//! It speaks HTTP and, with a certificate that it makes for itself, HTTPS on the same port.
+//! It speaks HTTP and, with a certificate that it makes for itself, HTTPS on the same port; on the next port it answers calls (RPC).
 //! The second has client coroutines in the same process drive the service; it prints a line for each thing they did,
 //! and exits with 0 if all went as it should, with 1 if not.
 //!
-//! `service.rs` is the service. `self_test.rs`, `client.rs` and `name_server.rs` are for the second command only.
+//! `service.rs` is the service, `calls.rs` the one for calls. `self_test.rs`, `client.rs` and `name_server.rs` are for the second command only.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
+mod calls;
 mod client;
 mod name_server;
 mod self_test;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 
 use grapeshot::http::Server;
 use grapeshot::tls::SelfSigned;
+use grapeshot::{rpc, scope};
 
 const DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
@@ -84,9 +86,22 @@ fn bind(address: SocketAddr) -> io::Result<Server> {
 fn serve(server: Server) -> io::Result<()> {
     let address = server.local_addr()?;
     let (server, authority) = secure(server)?;
-    print_what_to_try(address);
+    let calls = bind_calls(address)?;
+    print_what_to_try(address, calls.local_addr()?);
     let _goodbye = Goodbye;
-    server.serve(service::handler(authority))
+    scope(|scope| {
+        let calls = scope.spawn(|| calls.serve());
+        server.serve(service::handler(authority))?;
+        calls.cancel();
+        Ok(())
+    })
+}
+
+/// The server of calls, on the port after that of HTTP, or on a free one if that is taken.
+fn bind_calls(beside: SocketAddr) -> io::Result<rpc::Server> {
+    let next = beside.port().checked_add(1).unwrap_or_default();
+    let server = rpc::Server::bind((beside.ip(), next)).or_else(|_| rpc::Server::bind((beside.ip(), 0)))?;
+    Ok(server.service(calls::BatteryService(calls::Guns)))
 }
 
 /// Has the server speak TLS as well; answers with the certificate to be trusted, in PEM.
@@ -102,11 +117,11 @@ struct Goodbye;
 
 impl Drop for Goodbye {
     fn drop(&mut self) {
-        println!("All requests are answered and all connections closed.");
+        println!("All requests and calls are answered and all connections closed.");
     }
 }
 
-fn print_what_to_try(address: SocketAddr) {
+fn print_what_to_try(address: SocketAddr, calls: SocketAddr) {
     println!(
         "\
 Serving on http://{address}. In another terminal, try:
@@ -137,6 +152,10 @@ Serving on http://{address}. In another terminal, try:
 
   A body over the limit of two megabytes, refused before it is sent:
     head -c 3000000 /dev/zero | curl -i --data-binary @- http://{address}/echo
+
+  Calls (MessagePack-RPC), answered on {calls}:
+    cargo run -q --release --example rpc_call -- {calls} add '[19, 23]'
+    cargo run -q --release --example rpc_call -- {calls} '$/methods' '[]'
 
 Ctrl-C lets the requests under way finish and ends it."
     );

@@ -11,9 +11,13 @@ use std::time::{Duration, Instant};
 
 use grapeshot::dns::{Config, Resolver};
 use grapeshot::http::Server;
+use grapeshot::rpc::CallerExt as _;
 use grapeshot::tls::{ClientConfig, Roots, SelfSigned, TlsError};
-use grapeshot::{JoinHandle, coroutines, print_stderr, set_panic_notifier, sleep, spawn, stats, with_timeout};
+use grapeshot::{
+    JoinHandle, coroutines, print_stderr, rpc, scope, set_panic_notifier, sleep, spawn, stats, with_timeout,
+};
 
+use crate::calls::BatteryClient;
 use crate::client::{Answer, Client};
 use crate::name_server::NameServer;
 use crate::service;
@@ -66,17 +70,24 @@ fn check_all() -> io::Result<usize> {
     let serving = spawn(move || server.serve(service::handler(authority)));
     println!("Self-test against http://{address}, all at the same time:");
 
-    let checks: Vec<(&str, JoinHandle<Outcome>)> =
+    let calls = crate::bind_calls(address)?;
+    let (calls_address, calls_handle) = (calls.local_addr()?, calls.handle());
+    let serving_calls = spawn(move || calls.serve());
+
+    let mut checks: Vec<(&str, JoinHandle<Outcome>)> =
         CHECKS.iter().map(|&(what, check)| (what, spawn(move || with_timeout(LIMIT, || check(address))?))).collect();
+    checks.push(("calls", spawn(move || with_timeout(LIMIT, || answer_calls(calls_address))?)));
+    let all = checks.len() + 1;
     let mut failures = 0;
     for (what, check) in checks {
         failures += report(what, check.join().unwrap_or_else(|error| Err(error.into())));
     }
     handle.drain();
+    calls_handle.drain();
+    let serving = [serving, serving_calls];
     failures +=
         report("the end", with_timeout(LIMIT, || nothing_is_left(serving)).unwrap_or_else(|error| Err(error.into())));
 
-    let all = CHECKS.len() + 1;
     println!("{} of {all} checks passed in {:.1?}.", all - failures, began.elapsed());
     Ok(failures)
 }
@@ -295,10 +306,40 @@ fn listing(server: SocketAddr) -> Outcome {
     Ok(format!("it has {line:?}"))
 }
 
-/// Waits for the server to drain, and looks for what it should have given back.
-fn nothing_is_left(serving: JoinHandle<io::Result<()>>) -> Outcome {
-    serving.join()??;
+/// Calls by the trait's methods and by name, side by side on one connection, and a stream of items.
+fn answer_calls(server: SocketAddr) -> Outcome {
+    const CALLS: u32 = 20;
+    const EACH: Duration = Duration::from_millis(500);
+    let connection = rpc::Client::connect(&server.to_string())?;
+    let battery = BatteryClient::new(&connection);
+    expect("a sum", battery.add(19, 23)?, 42)?;
+    expect("a sum, called by name", connection.call::<i64>("add", &(19, 23))?, 42)?;
+    let error = battery.add(i64::MAX, 1).err().and_then(|error| Some(error.failure()?.code));
+    expect("the code of a sum that is too large", error, Some(1))?;
+
+    let began = Instant::now();
+    scope(|scope| {
+        let sleeps: Vec<_> = (0..CALLS).map(|_| scope.spawn(|| battery.sleep(EACH.as_millis() as u64))).collect();
+        sleeps.into_iter().try_for_each(|sleep| Ok::<(), Box<dyn Error>>(sleep.join()??))
+    })?;
+    let took = began.elapsed();
+    if took < EACH || took > EACH * CALLS / 4 {
+        return Err(format!("expected about {EACH:?}, took {took:.1?}").into());
+    }
+
+    let counting = battery.count_down(1000)?;
+    let numbers = counting.items().collect::<Result<Vec<u32>, _>>()?;
+    expect("a stream of numbers", numbers, (1..=1000).rev().collect())?;
+    expect("the answer behind it", counting.finish()?, 1000)?;
+    Ok(format!("{CALLS} on one connection slept {EACH:?} each and {took:.2?} together; 1000 items streamed"))
+}
+
+/// Waits for the servers to drain, and looks for what it should have given back.
+fn nothing_is_left(serving: [JoinHandle<io::Result<()>>; 2]) -> Outcome {
+    for server in serving {
+        server.join()??;
+    }
     expect("coroutines besides this one", coroutines().len() - 1, 0)?;
     expect("sockets", stats().registrations, 0)?;
-    Ok("the server has drained, and no coroutine and no socket is left".to_owned())
+    Ok("the servers have drained, and no coroutine and no socket is left".to_owned())
 }
