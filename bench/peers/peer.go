@@ -1,4 +1,4 @@
-// The Go peers: net/http and a goroutine an echo connection.
+// The Go peers: net/http, a goroutine an echo connection, and net/rpc.
 package main
 
 import (
@@ -11,6 +11,10 @@ import (
 var body = []byte("Hello, World!")
 
 func main() {
+	if os.Args[1] == "rpc-client" {
+		callRpc(os.Args[3:])
+		return
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -18,6 +22,10 @@ func main() {
 	fmt.Println(listener.Addr())
 	if os.Args[2] == "go-http" {
 		panic(http.Serve(listener, http.HandlerFunc(plaintext)))
+	}
+	if os.Args[2] == "go-rpc" {
+		serveRpc(listener)
+		return
 	}
 	for {
 		conn, err := listener.Accept()

@@ -69,7 +69,13 @@ impl Exchange {
                 return Err(io::Error::other(format!("no {wanted:?} in {text:?}")));
             }
         }
-        Ok(Self { request, head: b"HTTP/1.1 200".to_vec(), tail: BODY.to_vec(), len: answer.len(), carrier: Carrier::Stream })
+        Ok(Self {
+            request,
+            head: b"HTTP/1.1 200".to_vec(),
+            tail: BODY.to_vec(),
+            len: answer.len(),
+            carrier: Carrier::Stream,
+        })
     }
 
     pub fn check(&self, answer: &[u8]) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! - [`sockets`]: servers under load, each a process of its own ([`peers`], [`serve`]), loaded in turn by [`load`].
 //! - [`dns`]: lookups, beside another resolver.
 //! - [`idle`]: what the same servers hold for a connection that says nothing.
+//! - [`rpc`]: calls and streams between two processes, beside other RPC.
 //! - [`tls`]: handshakes and bulk of TLS servers, and what an idle connection holds.
 //! - [`micro`]: switching, spawning and sleeping inside one process.
 
@@ -14,6 +15,7 @@ mod micro;
 mod options;
 mod peers;
 mod plain;
+mod rpc;
 mod serve;
 mod sockets;
 mod stats;
@@ -27,7 +29,7 @@ use options::Options;
 
 const USAGE: &str = "\
 usage: grapeshot-bench TABLE [--rounds=N] [--slice-ms=N] [--idle-s=N] [--only=KIND,...]
-TABLE is http, echo, udp, yield, spawn, sleepers, waits, threads, idle, dns, tls or all; the release build is the one to measure.";
+TABLE is http, echo, udp, yield, spawn, sleepers, waits, threads, idle, dns, tls, rpc or all; the release build is the one to measure.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -48,6 +50,9 @@ fn run(words: &[String]) -> io::Result<()> {
         machine::raise_descriptor_limit()?;
         return serve::serve(&rest.join(" "));
     }
+    if table == rpc::CLIENT {
+        return rpc::client(rest);
+    }
     if table == micro::SLEEP_AS {
         return micro::sleep_as(&rest.join(" "));
     }
@@ -65,6 +70,7 @@ fn run(words: &[String]) -> io::Result<()> {
         "idle" => idle::idle(&options),
         "dns" => dns::dns(&options),
         "tls" => tls::tls(&options),
+        "rpc" => rpc::rpc(&options),
         "all" => {
             sockets::http(&options)?;
             sockets::echo(&options)?;
@@ -76,7 +82,8 @@ fn run(words: &[String]) -> io::Result<()> {
             micro::threads(&options)?;
             idle::idle(&options)?;
             dns::dns(&options)?;
-            tls::tls(&options)
+            tls::tls(&options)?;
+            rpc::rpc(&options)
         }
         _ => Err(io::Error::other(USAGE)),
     }

@@ -41,16 +41,14 @@ impl Server {
     /// Starts `peer` on `core`, or returns `None` when this machine lacks the program.
     pub fn start(peer: Peer, core: usize) -> io::Result<Option<Self>> {
         let Peer { name, kind } = peer;
-        let mut command = match kind {
-            "nginx" => return nginx(name, core),
-            "go-http" | "go-echo" => match go_program()? {
-                Some(program) => Command::new(program),
-                None => return Ok(None),
-            },
-            _ => Command::new(env::current_exe()?),
+        if kind == "nginx" {
+            return nginx(name, core);
+        }
+        let Some(mut command) = program(kind)? else {
+            return Ok(None);
         };
-        command.args(["serve", kind]).env("GOMAXPROCS", "1");
-        let mut child = spawn(command.stdout(Stdio::piped()), core)?;
+        command.args(["serve", kind]);
+        let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()), core)?;
         let stdout = child.stdout.take();
         let mut server = Self { name, addr: (Ipv4Addr::LOCALHOST, 0).into(), child };
         let mut line = String::new();
@@ -82,13 +80,25 @@ impl Drop for Server {
     }
 }
 
+/// The program that `kind` is part of, or `None` when this machine cannot build it.
+pub fn program(kind: &str) -> io::Result<Option<Command>> {
+    if !kind.starts_with("go-") {
+        return Ok(Some(Command::new(env::current_exe()?)));
+    }
+    Ok(go_program()?.map(|program| {
+        let mut command = Command::new(program);
+        command.env("GOMAXPROCS", "1");
+        command
+    }))
+}
+
 /// A port that was free a moment ago, for servers that cannot tell which one they were given.
 pub fn free_addr() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// Starts `command` on `core`; it dies with this process, however that ends.
-fn spawn(command: &mut Command, core: usize) -> io::Result<Child> {
+pub fn spawn(command: &mut Command, core: usize) -> io::Result<Child> {
     // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor locks.
     unsafe {
         command.pre_exec(move || {
@@ -96,7 +106,7 @@ fn spawn(command: &mut Command, core: usize) -> io::Result<Child> {
             Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
         });
     }
-    command.stdin(Stdio::null()).spawn()
+    command.spawn()
 }
 
 fn await_start(addr: SocketAddr) -> io::Result<()> {
@@ -126,7 +136,7 @@ fn source(name: &str) -> PathBuf {
 fn go_program() -> io::Result<Option<PathBuf>> {
     let program = scratch()?.join("go-peer");
     let mut build = Command::new("go");
-    build.args(["build", "-o"]).args([&program, &source("peer.go")]);
+    build.args(["build", "-o"]).args([&program, &source("peer.go"), &source("rpc.go")]);
     match build.status() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -144,7 +154,7 @@ fn nginx(name: &'static str, core: usize) -> io::Result<Option<Server>> {
     fs::write(&conf, template.replace("@ADDR@", &addr.to_string()))?;
     let mut command = Command::new("nginx");
     command.arg("-p").arg(&folder).arg("-c").arg(&conf);
-    command.args(["-e", "stderr"]).stdout(Stdio::null());
+    command.args(["-e", "stderr"]).stdin(Stdio::null()).stdout(Stdio::null());
     let child = match spawn(&mut command, core) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result?,

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 pub use self::tls::folder as tls_folder;
+use crate::rpc;
 
 /// The body of every plaintext answer.
 const BODY: &str = "Hello, World!";
@@ -38,12 +39,13 @@ pub fn serve(kind: &str) -> io::Result<()> {
         "tokio-echo" => tokio::echo(listen()?),
         "may-http" => may::http(),
         "may-echo" => may::echo(),
+        _ if kind.starts_with("rpc-") => rpc::serve(kind),
         _ => Err(io::Error::other(format!("no server is called {kind:?}"))),
     }
 }
 
 /// A listener on a port of the system's choice, announced on stdout.
-fn listen() -> io::Result<TcpListener> {
+pub fn listen() -> io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     announce(listener.local_addr()?)?;
     Ok(listener)
@@ -58,7 +60,7 @@ fn bind() -> io::Result<UdpSocket> {
 }
 
 /// Tells the process that started this one where to connect.
-fn announce(addr: SocketAddr) -> io::Result<()> {
+pub fn announce(addr: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{addr}")?;
     stdout.flush()
