@@ -579,19 +579,35 @@ fn a_source_that_finds_nothing_is_believed() {
     });
 }
 
+/// Panics when it is asked for these times.
+struct Panics(&'static [usize], Cell<usize>);
+
+impl EndpointSource for Panics {
+    fn find(&self) -> io::Result<Found> {
+        let time = self.1.replace(self.1.get() + 1);
+        assert!(!self.0.contains(&time), "no good");
+        Ok(Found { endpoints: vec![Endpoint::new(time.to_string())], good_for: Some(10 * SECOND) })
+    }
+}
+
 #[test]
 fn a_source_that_panics_fails_the_calls_that_wait_and_is_asked_by_the_next() {
-    struct PanicsOnce(Cell<bool>);
-    impl EndpointSource for PanicsOnce {
-        fn find(&self) -> io::Result<Found> {
-            assert!(self.0.replace(true), "no good");
-            vec!["a"].find()
-        }
-    }
     test::Test::new().allow_crashes().run(|| {
-        let balancer = Balancer::new(PanicsOnce(Cell::new(false)), World::default().make());
+        let balancer = Balancer::new(Panics(&[0], Cell::new(0)), World::default().make());
         assert_eq!(call(&balancer).unwrap_err().outcome(), Outcome::NotRun);
-        assert_eq!(call(&balancer).unwrap(), "a");
+        assert_eq!(call(&balancer).unwrap(), "1");
+    });
+}
+
+#[test]
+fn a_source_that_panics_later_takes_nothing_away_and_is_asked_by_the_next() {
+    test::Test::new().allow_crashes().run(|| {
+        let balancer = Balancer::new(Panics(&[1], Cell::new(0)), World::default().make());
+        assert_eq!(call(&balancer).unwrap(), "0");
+        sleep(11 * SECOND);
+        assert_eq!(call(&balancer).unwrap(), "0");
+        yield_now();
+        assert_eq!(call(&balancer).unwrap(), "2");
     });
 }
 

@@ -268,6 +268,10 @@ impl<C> OpenCall for BalancedCall<C> {
         self.call.next_item()
     }
 
+    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        self.call.read_item(read)
+    }
+
     fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
         let BalancedCall { call, attempt } = *self;
         let result = call.finish();

@@ -63,6 +63,8 @@ enum Stage {
     First,
     /// One does, and something was found.
     Kept,
+    /// Something was found, and the coroutine has come to no good end.
+    Lapsed,
     /// None is needed any more.
     Final,
 }
@@ -86,9 +88,9 @@ impl<C: 'static> Refresher<C> {
         Refresher { work: Rc::new(work), group: Group::new() }
     }
 
-    /// Whether calls must wait for the source.
+    /// Whether there is something to do before a call can be made.
     pub(crate) fn is_due(&self) -> bool {
-        matches!(self.work.stage.get(), Stage::Idle | Stage::First)
+        matches!(self.work.stage.get(), Stage::Idle | Stage::First | Stage::Lapsed)
     }
 
     /// Waits until endpoints were found once. When the last question has failed, and the next one is not due yet,
@@ -96,7 +98,7 @@ impl<C: 'static> Refresher<C> {
     pub(crate) fn wait_for_first(&self, limit: Duration) -> Result<(), CallError> {
         let deadline = now() + limit;
         self.start()?;
-        while self.is_due() {
+        while self.work.stage.get() == Stage::First {
             if !self.work.is_asking.get() {
                 self.ask_soon();
                 return Err(error::none_found(self.last_error()));
@@ -114,16 +116,18 @@ impl<C: 'static> Refresher<C> {
     }
 
     fn start(&self) -> Result<(), CallError> {
-        if self.work.stage.get() != Stage::Idle {
-            return Ok(());
+        let before = self.work.stage.get();
+        match before {
+            Stage::Idle => self.work.stage.set(Stage::First),
+            Stage::Lapsed => self.work.stage.set(Stage::Kept),
+            Stage::First | Stage::Kept | Stage::Final => return Ok(()),
         }
-        self.work.stage.set(Stage::First);
         self.work.is_asking.set(true);
         let work = self.work.clone();
         let builder = Builder::new().name("RPC endpoints");
         let started = self.group.spawn(builder, move || Running(&work).0.run());
         started.map(drop).map_err(|error| {
-            self.work.stage.set(Stage::Idle);
+            self.work.stage.set(before);
             CallError::NotSent { cause: Arc::new(error) }
         })
     }
@@ -142,11 +146,16 @@ struct Running<'a, C>(&'a Work<C>);
 
 impl<C> Drop for Running<'_, C> {
     fn drop(&mut self) {
-        self.0.is_asking.set(false);
-        if self.0.stage.get() == Stage::First {
-            self.0.stage.set(Stage::Idle);
-            self.0.asked.wake_all();
+        let Running(work) = self;
+        work.is_asking.set(false);
+        match work.stage.get() {
+            Stage::First => work.stage.set(Stage::Idle),
+            Stage::Kept => work.stage.set(Stage::Lapsed),
+            Stage::Idle | Stage::Lapsed | Stage::Final => return,
         }
+        let error = io::Error::other("looking for them came to no end");
+        drop(work.error.replace(Some(Arc::new(error))));
+        work.asked.wake_all();
     }
 }
 

@@ -155,6 +155,10 @@ impl<C> OpenCall for PooledCall<C> {
         self.call.next_item()
     }
 
+    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        self.call.read_item(read)
+    }
+
     fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
         let PooledCall { call, _in_flight } = *self;
         call.finish()
