@@ -186,6 +186,16 @@ impl Pending {
         self.patience.deadline
     }
 
+    /// Whether it has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now())
+    }
+
+    /// What a call fails with that is late.
+    pub(super) fn timed_out(&self) -> CallError {
+        self.patience.timed_out(true)
+    }
+
     /// Waits for the answer.
     #[inline]
     pub(super) fn wait(&self) -> Result<Encoded, CallError> {

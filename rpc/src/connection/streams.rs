@@ -161,6 +161,7 @@ impl OpenCall for StreamingCall {
                 Err(StreamError::TooLarge { bytes, limit }) => {
                     return Err(CallError::TooLarge { bytes, limit, sent: true });
                 }
+                Err(StreamError::Over) if self.pending.is_late() => return Err(self.pending.timed_out()),
                 Ok(false) | Err(_) => return self.pending.wait(),
             }
         }

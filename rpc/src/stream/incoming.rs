@@ -17,7 +17,7 @@ use std::ops::{Deref, Range};
 use std::rc::Rc;
 use std::time::Instant;
 
-use grapeshot_core::{Reason, Unparked, WaitQueue};
+use grapeshot_core::{Reason, Unparked, WaitQueue, now};
 
 use crate::error::StreamError;
 use crate::stream::budget::Share;
@@ -136,6 +136,9 @@ impl Incoming {
             }
             if let Some(end) = &*self.end.borrow() {
                 return end.clone().map(|()| None);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now()) {
+                return Err(StreamError::Over);
             }
             self.shed();
             if self.readers.wait_until(Reason::Other("the next item of a stream"), deadline) != Unparked::Woken {
