@@ -245,9 +245,10 @@ fn live(seed: u64, weather: Weather, repeat: Repeat) -> Tally {
                 }
             }
         });
-        let mut working = Vec::new();
+        let (mut callers, mut working) = (Vec::new(), Vec::new());
         for client in 0..CLIENTS {
             let caller = Rc::new(client_of(&world));
+            callers.push(caller.clone());
             for worker in 0..WORKERS {
                 let (caller, results, tally) = (caller.clone(), results.clone(), tally.clone());
                 working.push(spawn(move || {
@@ -266,7 +267,8 @@ fn live(seed: u64, weather: Weather, repeat: Repeat) -> Tally {
         assert!(world.late.wait_empty(None) && world.served.wait_empty(None));
         assert!(world.server.borrow().wait_idle(None));
         world.count_again();
-        count(&world, &results.borrow(), tally.get())
+        let repeats = callers.iter().map(|caller| caller.counts().repeats).sum();
+        count(&world, &results.borrow(), Tally { repeats, ..tally.get() })
     })
 }
 
@@ -279,10 +281,8 @@ fn client_of(world: &Rc<World>) -> Retrying<Lossy> {
 fn operate(caller: &Retrying<Lossy>, operation: u64, repeat: Repeat, tally: &Cell<Tally>) -> Outcome {
     let params = Encoded::of(&(operation,)).unwrap();
     let options = CallOptions { repeat, ..CallOptions::default() };
-    let before = caller.counts().repeats;
     let answer = caller.exchange(&Request { method: "operate", params: params.as_bytes(), options: &options });
     let mut counted = tally.get();
-    counted.repeats += caller.counts().repeats - before;
     let outcome = match answer {
         Ok(answer) => {
             counted.wrong_answer += u64::from(answer.decode::<u64>().unwrap() != operation);
