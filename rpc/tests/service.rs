@@ -331,6 +331,9 @@ fn a_prefix_stands_before_all_names() {
     trait Doubler {
         #[rpc(alias = "dbl")]
         fn double(&self, n: u32) -> u32;
+
+        #[cfg(any())]
+        fn not_in_this_build(&self);
     }
     struct Plain;
     impl Doubler for Plain {
