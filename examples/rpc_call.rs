@@ -1,0 +1,254 @@
+//! Makes one call and prints its answer as JSON.
+//!
+//! ```sh
+//! cargo run --release --example rpc_call -- 127.0.0.1:7000 add '[19, 23]'
+//! cargo run --release --example rpc_call -- --unix /tmp/calls.sock echo '[{"a": [1, null]}]'
+//! cargo run --release --example rpc_call -- --notify 127.0.0.1:7000 bump '[5]'
+//! cargo run --release --example rpc_call -- 127.0.0.1:7000 '$/methods' '[]'
+//! ```
+//!
+//! | exit code | standard output |
+//! |---|---|
+//! | 0 | the result; nothing after `--notify` |
+//! | 1 | nothing: the arguments are wrong |
+//! | 2 | the callee's failure: `{"code": …, "message": …, "data": …}`, without `data` where it is nil |
+//! | 3 | nothing: no connection, or no answer within 5 s; standard error says which |
+//!
+//! What JSON lacks is written as an object with one name that begins with a dollar sign, in both directions:
+//! `{"$bytes": "00ff"}`, `{"$ext": [1, "00ff"]}`, `{"$float": "NaN"}`, and `{"$map": [[key, value], …]}` for a map
+//! with keys that are no texts.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use grapeshot::rpc::{CallError, CallerExt as _, Client, Failure, Value};
+use grapeshot::with_timeout;
+use serde_json::{Map, Number, Value as Json, json};
+
+const USAGE: &str = "usage: rpc_call [--notify] HOST:PORT METHOD JSON-ARRAY
+       rpc_call [--notify] --unix PATH METHOD JSON-ARRAY";
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Arguments {
+    unix: Option<String>,
+    notify: bool,
+    address: String,
+    method: String,
+    params: Vec<Value>,
+}
+
+/// How it went, for the exit code.
+enum Outcome {
+    Result(Value),
+    Notified,
+    Failure(Failure),
+    /// No connection, or no answer.
+    Trouble(String),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => grapeshot::run(move || report(call(&arguments))),
+        Err(error) => {
+            complain(&format!("{error}\n{USAGE}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Arguments {
+    fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+        let mut arguments = Arguments::default();
+        let mut rest = Vec::new();
+        while let Some(argument) = given.next() {
+            match argument.as_str() {
+                "--notify" => arguments.notify = true,
+                "--unix" => arguments.unix = Some(given.next().ok_or("--unix needs a path")?),
+                option if option.starts_with("--") => return Err(format!("{option} is no option")),
+                _ => rest.push(argument),
+            }
+        }
+        if arguments.unix.is_some() {
+            rest.insert(0, String::new());
+        }
+        let [address, method, params] = <[String; 3]>::try_from(rest).map_err(|_| "three arguments are needed")?;
+        arguments.address = address;
+        arguments.method = method;
+        let params: Json =
+            serde_json::from_str(&params).map_err(|error| format!("the parameters are no JSON: {error}"))?;
+        let Json::Array(params) = params else { return Err(format!("the parameters are an array, not {params}")) };
+        arguments.params = params.iter().map(from_json).collect::<Result<_, _>>()?;
+        Ok(arguments)
+    }
+}
+
+/// The limit holds for everything together: the name, the connection, the call.
+fn call(arguments: &Arguments) -> Outcome {
+    with_timeout(LIMIT, || try_call(arguments))
+        .unwrap_or_else(|_| Outcome::Trouble(format!("no answer within {LIMIT:?}")))
+}
+
+fn try_call(arguments: &Arguments) -> Outcome {
+    let connected = match &arguments.unix {
+        Some(path) => Client::connect_unix(path),
+        None => Client::connect(&arguments.address),
+    };
+    let client = match connected {
+        Ok(client) => client,
+        Err(error) => return Outcome::Trouble(error.to_string()),
+    };
+    let answer = if arguments.notify {
+        client.notify(&arguments.method, &arguments.params).map(|()| Outcome::Notified)
+    } else {
+        client.call(&arguments.method, &arguments.params).map(Outcome::Result)
+    };
+    client.close();
+    answer.unwrap_or_else(|error| match error {
+        CallError::Failed(failure) => Outcome::Failure(failure),
+        error => Outcome::Trouble(error.to_string()),
+    })
+}
+
+fn report(outcome: Outcome) -> ExitCode {
+    let (text, code) = match outcome {
+        Outcome::Result(value) => (format!("{}\n", to_json(&value)), 0),
+        Outcome::Notified => (String::new(), 0),
+        Outcome::Failure(failure) => (format!("{}\n", describe(&failure)), 2),
+        Outcome::Trouble(reason) => {
+            complain(&reason);
+            return ExitCode::from(3);
+        }
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Nobody reads on: the exit code still tells.
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => complain(&format!("cannot print the answer: {error}")),
+    }
+    ExitCode::from(code)
+}
+
+fn describe(failure: &Failure) -> Json {
+    let mut described = json!({ "code": failure.code, "message": failure.message });
+    if !failure.data.is_nil() {
+        described["data"] = to_json(&failure.data);
+    }
+    described
+}
+
+/// Standard error may be closed, which must not end in a panic.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "rpc_call: {what}");
+}
+
+fn to_json(value: &Value) -> Json {
+    match value {
+        Value::Nil => Json::Null,
+        Value::Boolean(truth) => Json::Bool(*truth),
+        Value::Integer(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into(),
+            (None, number) => number.into(),
+        },
+        Value::F32(number) => float_to_json(f64::from(*number)),
+        Value::F64(number) => float_to_json(*number),
+        Value::String(text) => match text.as_str() {
+            Some(text) => text.into(),
+            None => json!({ "$bytes": hexadecimal(text.as_bytes()) }),
+        },
+        Value::Binary(bytes) => json!({ "$bytes": hexadecimal(bytes) }),
+        Value::Ext(kind, bytes) => json!({ "$ext": [kind, hexadecimal(bytes)] }),
+        Value::Array(values) => values.iter().map(to_json).collect(),
+        Value::Map(pairs) => map_to_json(pairs),
+    }
+}
+
+fn float_to_json(number: f64) -> Json {
+    match Number::from_f64(number) {
+        Some(number) => Json::Number(number),
+        None => json!({ "$float": number.to_string() }),
+    }
+}
+
+fn map_to_json(pairs: &[(Value, Value)]) -> Json {
+    let object: Option<Map<String, Json>> =
+        pairs.iter().map(|(key, value)| Some((key.as_str()?.to_owned(), to_json(value)))).collect();
+    match object {
+        // A name that is there twice, or that looks like our own, would be read as something else.
+        Some(object) if object.len() == pairs.len() && !is_marked(&object) => Json::Object(object),
+        _ => {
+            let pairs: Vec<Json> = pairs.iter().map(|(key, value)| json!([to_json(key), to_json(value)])).collect();
+            json!({ "$map": pairs })
+        }
+    }
+}
+
+/// Whether an object stands for what JSON lacks.
+fn is_marked(object: &Map<String, Json>) -> bool {
+    object.len() == 1 && object.keys().all(|name| name.starts_with('$'))
+}
+
+fn from_json(json: &Json) -> Result<Value, String> {
+    Ok(match json {
+        Json::Null => Value::Nil,
+        Json::Bool(truth) => Value::from(*truth),
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => Value::from(number),
+            (_, Some(number), _) => Value::from(number),
+            (_, _, Some(number)) => Value::from(number),
+            _ => return Err(format!("{number} is no number of 64 bits")),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(values) => Value::Array(values.iter().map(from_json).collect::<Result<_, _>>()?),
+        Json::Object(object) if is_marked(object) => marked_from_json(object)?,
+        Json::Object(object) => Value::Map(
+            object
+                .iter()
+                .map(|(name, value)| Ok((name.as_str().into(), from_json(value)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+    })
+}
+
+fn marked_from_json(object: &Map<String, Json>) -> Result<Value, String> {
+    let unclear = || format!("{} stands for nothing", Json::from(object.clone()));
+    let (name, value) = object.iter().next().ok_or_else(unclear)?;
+    match (name.as_str(), value) {
+        ("$bytes", Json::String(digits)) => bytes_of(digits).map(Value::Binary).ok_or_else(unclear),
+        ("$float", Json::String(number)) => number.parse().map(Value::F64).map_err(|_| unclear()),
+        ("$ext", Json::Array(parts)) => match &parts[..] {
+            [Json::Number(kind), Json::String(digits)] => {
+                let kind = kind.as_i64().and_then(|kind| i8::try_from(kind).ok()).ok_or_else(unclear)?;
+                Ok(Value::Ext(kind, bytes_of(digits).ok_or_else(unclear)?))
+            }
+            _ => Err(unclear()),
+        },
+        ("$map", Json::Array(pairs)) => pairs
+            .iter()
+            .map(|pair| match pair.as_array().map(Vec::as_slice) {
+                Some([key, value]) => Ok((from_json(key)?, from_json(value)?)),
+                _ => Err(unclear()),
+            })
+            .collect::<Result<_, String>>()
+            .map(Value::Map),
+        _ => Err(unclear()),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    if !digits.is_ascii() || digits.len() % 2 != 0 {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+}
