@@ -7,7 +7,7 @@
 //!        │ ├── Policy: which of those that take calls, by priority, weight and load
 //!        │ └── breaker of each endpoint: ejected when it fails, back by a probe
 //!        ▼
-//!   Retrying::new ── one for each endpoint: numbers, with which a lost call is asked for again at the same server
+//!   Retrying::beneath ── one for each endpoint: numbers, with which a lost call is asked for again at the same server
 //!        ▼
 //!      Pool ── several connections to one endpoint, if one is not enough
 //!        ▼
@@ -29,8 +29,6 @@
 //! The kept replies of a server die with it. A numbered call that may have run there is therefore not made anywhere else,
 //! and not on the process that follows it at the same address either, which does not know the client's id:
 //! its caller hears that the outcome is unknown, and nothing claims more.
-//! So that this is found out quickly, and calls that did not run reach another endpoint, give the `Retrying` of an
-//! endpoint few attempts and short waits.
 //!
 //! # Ejection
 //!

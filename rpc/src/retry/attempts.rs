@@ -101,7 +101,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
         if self.in_doubt.is_none() && error.outcome() == Outcome::Unknown {
             self.in_doubt = Some(error.clone());
         }
-        let repeat = verdict == Verdict::Repeat || renumbered;
+        let is_bound = self.in_doubt.is_some() && matches!(self.numbering, Numbering::Under(_));
+        let is_left = self.retrying.leaves_to_others && !is_bound;
+        let repeat = (verdict == Verdict::Repeat && !is_left) || renumbered;
         // A new id costs the server no more than any call does, and whoever was forgotten need not wait for it.
         let delay = if renumbered { Duration::ZERO } else { self.retrying.options.backoff.delay(self.made) };
         if !repeat || self.made >= self.retrying.options.attempts || self.is_out_of_time(delay) {

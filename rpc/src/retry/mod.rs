@@ -3,8 +3,8 @@
 //! ```text
 //!   one server       Retrying::new ──► Reconnecting ──► connection
 //!
-//!   several          Retrying::across ──► balancer ──┬──► Retrying::new ──► Reconnecting ──► connection
-//!                                                    └──► Retrying::new ──► …
+//!   several          Retrying::across ──► balancer ──┬──► Retrying::beneath ──► Reconnecting ──► connection
+//!                                                    └──► Retrying::beneath ──► …
 //! ```
 //!
 //! # What is repeated
@@ -41,6 +41,7 @@
 //!
 //! The id belongs to one server, so `Retrying::new` stands before one server; before several, [`Retrying::across`] gives
 //! numbers to nothing, repeats only what certainly did not run or is idempotent, and leaves numbered calls to those below it.
+//! These, [`Retrying::beneath`], repeat nothing but numbered calls that may have run.
 //!
 //! # Invariants
 //!

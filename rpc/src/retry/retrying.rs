@@ -53,6 +53,8 @@ pub struct Retrying<C> {
     pub(super) options: RetryOptions,
     pub(super) budget: RetryBudget,
     pub(super) numbers: Option<Numbers>,
+    /// Whether all is left to whoever can call another server, but for numbered calls that may have run at this one.
+    pub(super) leaves_to_others: bool,
     pub(super) counts: Cell<RetryCounts>,
 }
 
@@ -71,8 +73,16 @@ impl<C: Caller> Retrying<C> {
             options: RetryOptions::default(),
             budget: RetryBudget::default(),
             numbers: None,
+            leaves_to_others: false,
             counts: Cell::default(),
         }
+    }
+
+    /// Repeats calls to one of several servers, beneath a balancer: as [`new`](Self::new), but only numbered calls that may
+    /// have run, whose replies no other server has. All others fail at once, so that [`across`](Self::across), around the
+    /// balancer, can make them at another server.
+    pub fn beneath(caller: C) -> Retrying<C> {
+        Retrying { leaves_to_others: true, ..Retrying::new(caller) }
     }
 
     /// Sets how often and for how long calls are tried.
