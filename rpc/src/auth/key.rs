@@ -1,7 +1,7 @@
 //! Keys: what both sides know and nobody else.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::error::KeyError;
 use super::provider::Key;
@@ -32,8 +32,8 @@ pub const MAX_KEYS: usize = 64;
 /// ```
 #[derive(Clone)]
 pub struct AuthKey {
-    key: Rc<Key>,
-    name: Rc<str>,
+    key: Arc<Key>,
+    name: Arc<str>,
 }
 
 impl AuthKey {
@@ -47,12 +47,12 @@ impl AuthKey {
         if secret.len() < MIN_KEY_BYTES {
             return Err(KeyError::TooShort { bytes: secret.len() });
         }
-        Ok(AuthKey { key: Rc::new(Key::new(secret)), name: Rc::from("key") })
+        Ok(AuthKey { key: Arc::new(Key::new(secret)), name: Arc::from("key") })
     }
 
     /// Gives it a name, which a server knows the peer by ([`Identity::key`](crate::Identity)); `key` unless set.
     pub fn named(self, name: &str) -> AuthKey {
-        AuthKey { name: Rc::from(name), ..self }
+        AuthKey { name: Arc::from(name), ..self }
     }
 
     /// Its name.
@@ -94,7 +94,7 @@ impl Prover for AuthKey {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Keys {
-    keys: Rc<[AuthKey]>,
+    keys: Arc<[AuthKey]>,
 }
 
 impl Keys {
@@ -104,7 +104,7 @@ impl Keys {
     ///
     /// [`KeyError::NoKeys`] and [`KeyError::TooMany`].
     pub fn new(keys: impl IntoIterator<Item = AuthKey>) -> Result<Keys, KeyError> {
-        let keys: Rc<[AuthKey]> = keys.into_iter().take(MAX_KEYS + 1).collect();
+        let keys: Arc<[AuthKey]> = keys.into_iter().take(MAX_KEYS + 1).collect();
         match keys.len() {
             0 => Err(KeyError::NoKeys),
             1..=MAX_KEYS => Ok(Keys { keys }),
@@ -120,7 +120,7 @@ impl Keys {
 
 impl From<AuthKey> for Keys {
     fn from(key: AuthKey) -> Keys {
-        Keys { keys: Rc::new([key]) }
+        Keys { keys: Arc::new([key]) }
     }
 }
 
