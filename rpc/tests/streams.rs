@@ -1,4 +1,5 @@
 //! Calls with streams of items, over a pair in memory and in virtual time.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -44,7 +45,7 @@ fn arithmetic(method: &str, context: &Context) -> Result<Encoded, Failure> {
             answer(numbers.map_err(cut_off)?.iter().sum::<u64>())
         }
         "double" => {
-            let (numbers, doubled) = (Items::<u64>::of(context)?, Sink::of(context)?);
+            let (numbers, doubled) = (Items::<u64>::of(context)?, Sink::<u64>::of(context)?);
             let mut count = 0_u64;
             for number in numbers {
                 doubled.send(&(2 * number.map_err(cut_off)?)).map_err(cut_off)?;
@@ -217,7 +218,7 @@ fn a_caller_that_drops_the_call_cuts_off_the_method() {
             let gone = gone.clone();
             move |_, context| {
                 let _gone = Gone(gone.clone());
-                Sink::of(context)?.send(&1).unwrap();
+                Sink::<u64>::of(context)?.send(&1).unwrap();
                 sleep(Duration::from_secs(10));
                 answer(())
             }
@@ -372,7 +373,7 @@ fn a_connection_that_is_lost_ends_the_stream_behind_what_has_come() {
             move |_, context| {
                 let _gone = Gone(gone.clone());
                 let items = Items::<u64>::of(context)?;
-                Sink::of(context)?.send(&1).map_err(cut_off)?;
+                Sink::<u64>::of(context)?.send(&1).map_err(cut_off)?;
                 answer(items.count())
             }
         });
@@ -450,7 +451,7 @@ fn an_item_of_another_type_is_told_and_the_next_ones_follow() {
     test::run(|| {
         let (caller, _callee) = connect_with(Limits::default(), |_, context| {
             let items = Sink::<String>::of(context)?;
-            items.send(&"one".into()).map_err(cut_off)?;
+            items.send("one").map_err(cut_off)?;
             Sink::<u64>::of(context)?.send(&2).map_err(cut_off)?;
             answer(2)
         });
@@ -474,8 +475,8 @@ fn an_item_longer_than_the_peer_takes_is_refused_here_and_the_next_one_goes() {
         let _callee = Connection::over(far).limits(small).service(Methods(lengths)).accept().unwrap();
         let caller = Connection::over(near).open().unwrap();
         let call = CallerStreaming::<String, u64>::open(&caller, "sum", &(), &CallOptions::default()).unwrap();
-        assert!(matches!(call.send(&"x".repeat(1000)), Err(StreamError::TooLarge { bytes: 1003, limit: 993 })));
-        call.send(&"x".repeat(990)).unwrap();
+        assert!(matches!(call.send(&*"x".repeat(1000)), Err(StreamError::TooLarge { bytes: 1003, limit: 993 })));
+        call.send(&*"x".repeat(990)).unwrap();
         assert_eq!(call.finish().unwrap(), 990);
     });
 }
@@ -487,7 +488,7 @@ fn an_item_longer_than_a_window_goes_through() {
             answer(Items::<String>::of(context)?.map(|item| item.unwrap().len()).sum::<usize>())
         });
         let call = CallerStreaming::<String, u64>::open(&caller, "sum", &(), &CallOptions::default()).unwrap();
-        (0..5).for_each(|_| call.send(&"x".repeat(100_000)).unwrap());
+        (0..5).for_each(|_| call.send(&*"x".repeat(100_000)).unwrap());
         assert_eq!(call.finish().unwrap(), 500_000);
     });
 }

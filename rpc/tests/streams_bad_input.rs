@@ -1,4 +1,5 @@
 //! Streams with a peer that breaks the protocol, or knows it differently: what it sends is written by hand.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::RefCell;
 use std::io::{Read, Write};

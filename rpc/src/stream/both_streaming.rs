@@ -1,5 +1,6 @@
 //! A call with items in both directions before its answer.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -73,13 +74,16 @@ impl<T, U, R> BothStreaming<T, U, R> {
     }
 }
 
-impl<T: Serialize, U, R> BothStreaming<T, U, R> {
+impl<T, U, R> BothStreaming<T, U, R> {
     /// Sends an item: see [`CallerSink::send`].
     ///
     /// # Errors
     ///
     /// As [`CallerSink::send`].
-    pub fn send(&self, item: &T) -> Result<(), StreamError> {
+    pub fn send<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<(), StreamError>
+    where
+        T: Borrow<Q>,
+    {
         self.sink.send(item)
     }
 }
@@ -132,8 +136,10 @@ pub struct CallerSink<T> {
     items: PhantomData<fn(&T)>,
 }
 
-impl<T: Serialize> CallerSink<T> {
+impl<T> CallerSink<T> {
     /// Sends an item, and waits while the callee's window is full.
+    ///
+    /// What borrows as a `T` will do, such as a `str` for a `String`.
     ///
     /// # Errors
     ///
@@ -144,7 +150,10 @@ impl<T: Serialize> CallerSink<T> {
     /// # Cancellation
     ///
     /// Unwinds, and nothing of the item was sent.
-    pub fn send(&self, item: &T) -> Result<(), StreamError> {
+    pub fn send<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<(), StreamError>
+    where
+        T: Borrow<Q>,
+    {
         self.scratch.encode(item, |bytes| self.half.send_item(bytes))
     }
 }

@@ -1,5 +1,6 @@
 //! A call whose caller sends items before its answer.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -20,7 +21,7 @@ use crate::stream::item::{self, Scratch};
 /// use grapeshot_rpc::{CallError, CallOptions, Caller};
 ///
 /// fn sum(server: &dyn Caller, numbers: &[u64]) -> Result<u64, CallError> {
-///     let call = CallerStreaming::open(server, "sum", &(), &CallOptions::default())?;
+///     let call = CallerStreaming::<u64, u64>::open(server, "sum", &(), &CallOptions::default())?;
 ///     // An error means that the callee has answered already, or cannot: `finish` tells.
 ///     numbers.iter().take_while(|number| call.send(number).is_ok()).for_each(drop);
 ///     call.finish()
@@ -53,8 +54,10 @@ impl<T, R> CallerStreaming<T, R> {
     }
 }
 
-impl<T: Serialize, R> CallerStreaming<T, R> {
+impl<T, R> CallerStreaming<T, R> {
     /// Sends an item, and waits while the callee's window is full.
+    ///
+    /// What borrows as a `T` will do, such as a `str` for a `String`.
     ///
     /// # Errors
     ///
@@ -65,7 +68,10 @@ impl<T: Serialize, R> CallerStreaming<T, R> {
     /// # Cancellation
     ///
     /// Unwinds, and nothing of the item was sent.
-    pub fn send(&self, item: &T) -> Result<(), StreamError> {
+    pub fn send<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<(), StreamError>
+    where
+        T: Borrow<Q>,
+    {
         self.scratch.encode(item, |bytes| self.handle.send_item(bytes))
     }
 }

@@ -22,7 +22,7 @@ impl Scratch {
     /// Encodes an item and hands its bytes to `send`.
     ///
     /// The buffer is out of its place while `send` waits: a second sender makes do with one of its own.
-    pub(super) fn encode<T: Serialize>(
+    pub(super) fn encode<T: Serialize + ?Sized>(
         &self,
         item: &T,
         send: impl FnOnce(&[u8]) -> Result<(), StreamError>,

@@ -1,5 +1,6 @@
 //! The items that a method sends to its caller.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -54,8 +55,10 @@ impl<T> Sink<T> {
     }
 }
 
-impl<T: Serialize> Sink<T> {
+impl<T> Sink<T> {
     /// Sends an item, and waits while the caller's window is full.
+    ///
+    /// What borrows as a `T` will do, such as a `str` for a `String`.
     ///
     /// # Errors
     ///
@@ -65,7 +68,10 @@ impl<T: Serialize> Sink<T> {
     /// # Cancellation
     ///
     /// Unwinds, and nothing of the item was sent.
-    pub fn send(&self, item: &T) -> Result<(), StreamError> {
+    pub fn send<Q: Serialize + ?Sized>(&self, item: &Q) -> Result<(), StreamError>
+    where
+        T: Borrow<Q>,
+    {
         self.scratch.encode(item, |bytes| self.streams.send_item(bytes))
     }
 }
