@@ -89,12 +89,12 @@ fn streams_go_both_ways() {
     test::run(|| {
         let direct = Direct::to(
             Router::new()
-                .callee_stream("upto", |_: &Context, (n,): (u64,), sink| {
+                .callee_stream("upto", |_: &Context, (n,): (u64,), sink: Sink<u64>| {
                     (0..n).try_for_each(|number: u64| sink.send(&number))?;
                     Ok(n)
                 })
                 .caller_stream("sum", |_: &Context, (), numbers: Items<u64>| Ok(numbers.sum::<Result<u64, _>>()?))
-                .both_streams("shout", |_: &Context, (), words, sink| {
+                .both_streams("shout", |_: &Context, (), words: Items<String>, sink: Sink<String>| {
                     for word in words {
                         let word: String = word?;
                         sink.send(&word.to_uppercase())?;
