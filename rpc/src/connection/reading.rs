@@ -9,6 +9,7 @@
 //! The reader waits for nobody but the peer, with two exceptions, which are the back-pressure of the protocol:
 //! too many requests wait for a worker, or the peer does not read what it is answered.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,8 +111,8 @@ struct Reading<'a> {
     passed: u64,
     opened: Instant,
     heard: Instant,
-    /// When a call was last made or served.
-    used: Instant,
+    /// When a message of a call last came.
+    used: Cell<Instant>,
     pinged: bool,
 }
 
@@ -120,9 +121,18 @@ impl<'a> Reading<'a> {
         let scanner = Scanner::new(shared.limits.frame_bytes, shared.limits.depth);
         let opened = now();
         let buf = vec![0; READ_BYTES];
-        let times = (opened, opened, opened);
-        let (opened, heard, used) = times;
-        Reading { shared, scanner, buf, start: 0, end: 0, passed: 0, opened, heard, used, pinged: false }
+        Reading {
+            shared,
+            scanner,
+            buf,
+            start: 0,
+            end: 0,
+            passed: 0,
+            opened,
+            heard: opened,
+            used: Cell::new(opened),
+            pinged: false,
+        }
     }
 
     fn until_over(mut self) -> CloseReason {
@@ -184,13 +194,15 @@ impl<'a> Reading<'a> {
     fn next_look(&self) -> Option<Instant> {
         let heartbeat =
             self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
-        let idle = self.idle_limit().and_then(|limit| self.used.checked_add(limit));
+        let idle = self.idle_limit().and_then(|limit| self.used.get().checked_add(limit));
         let proof = self.proof_limit().and_then(|limit| self.opened.checked_add(limit));
         [heartbeat, idle, proof].into_iter().flatten().min()
     }
 
+    /// How long the peer may be silent, if this side would ask it for a sign of life. Whether it does is agreed on
+    /// while the reader waits.
     fn heartbeat(&self) -> Option<Duration> {
-        self.shared.limits.heartbeat.filter(|_| self.shared.has(Extension::Ping))
+        self.shared.limits.heartbeat.filter(|_| self.shared.offered.contains(Extension::Ping))
     }
 
     fn idle_limit(&self) -> Option<Duration> {
@@ -208,19 +220,20 @@ impl<'a> Reading<'a> {
         if let Some(limit) = self.proof_limit().filter(|&limit| passed(self.opened, limit)) {
             return Err(CloseReason::NotProven { limit });
         }
-        if let Some(limit) = self.heartbeat() {
-            if passed(self.heard, limit * 2) && self.pinged {
-                return Err(CloseReason::Silent { limit });
-            }
-            if passed(self.heard, limit) && !self.pinged {
+        if let Some(limit) = self.heartbeat().filter(|&limit| passed(self.heard, limit)) {
+            if !self.shared.has(Extension::Ping) {
+                self.heard = now;
+            } else if !self.pinged {
                 self.pinged = true;
                 self.shared.say(|out| proto::append_ping(out, self.passed));
+            } else if passed(self.heard, limit * 2) {
+                return Err(CloseReason::Silent { limit });
             }
         }
         if let Some(limit) = self.idle_limit() {
             if self.shared.calls.len() > 0 || !self.shared.jobs.is_idle() {
-                self.used = now;
-            } else if passed(self.used, limit) {
+                self.used.set(now);
+            } else if passed(self.used.get(), limit) {
                 return Err(CloseReason::Idle { limit });
             }
         }
@@ -229,7 +242,11 @@ impl<'a> Reading<'a> {
 
     fn dispatch(&self, frame: &[u8]) -> Result<(), CloseReason> {
         let shared = self.shared;
-        match Message::parse(frame) {
+        let message = Message::parse(frame);
+        if !matches!(message, Ok(Message::Ping { .. } | Message::Pong { .. })) {
+            self.used.set(self.heard);
+        }
+        match message {
             Ok(Message::Response { id, error, result }) => shared
                 .calls
                 .answer(id, || match error {

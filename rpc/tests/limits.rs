@@ -1,0 +1,280 @@
+//! What is bounded: calls in flight, what waits, what is written, calls a second, and how long silence may last.
+
+mod peer;
+
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use grapeshot_core::{now, sleep, spawn, test};
+use grapeshot_net::memory;
+use grapeshot_rpc::{
+    CallError, CallOptions, CallerExt, CloseReason, Connection, Extensions, Failure, Limits, Outcome, Router, Value,
+};
+
+use self::peer::Peer;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Counts how many calls run at a time.
+#[derive(Clone, Default)]
+struct Gauge {
+    now: Rc<Cell<usize>>,
+    most: Rc<Cell<usize>>,
+}
+
+impl Gauge {
+    fn service(&self) -> Router {
+        let gauge = self.clone();
+        Router::new().method("echo", |(value,): (Value,)| Ok(value)).method("sleep", move |(millis,): (u64,)| {
+            gauge.now.set(gauge.now.get() + 1);
+            gauge.most.set(gauge.most.get().max(gauge.now.get()));
+            sleep(Duration::from_millis(millis));
+            gauge.now.set(gauge.now.get() - 1);
+            Ok(())
+        })
+    }
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+#[test]
+fn no_more_calls_run_than_the_limit_and_none_is_lost() {
+    test::run(|| {
+        let gauge = Gauge::default();
+        let (mut peer, _server) = Peer::of(gauge.service(), limits(|limits| limits.in_flight = 3));
+        for id in 0..10 {
+            peer.request(id, "sleep", vec![1000.into()]);
+        }
+        let began = now();
+        for id in 0..10 {
+            peer.result(id);
+        }
+        assert_eq!(gauge.most.get(), 3);
+        assert_eq!(now() - began, 4 * SECOND);
+    });
+}
+
+#[test]
+fn a_caller_waits_until_the_peer_has_room() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let gauge = Gauge::default();
+        let few = limits(|limits| limits.in_flight = 2);
+        let _far = Connection::over(far).service(gauge.service()).limits(few).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let calls: Vec<_> = (0..6)
+            .map(|_| {
+                let near = near.clone();
+                spawn(move || near.call::<()>("sleep", &(1000,)).unwrap())
+            })
+            .collect();
+        sleep(Duration::from_millis(500));
+        // The hello said how many the other side takes.
+        assert_eq!(near.calls_in_flight(), 2);
+        calls.into_iter().for_each(|call| call.join().unwrap());
+        assert_eq!(gauge.most.get(), 2);
+    });
+}
+
+#[test]
+fn a_call_that_finds_no_room_in_its_time_was_not_sent() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let few = limits(|limits| limits.calls = 1);
+        let _far = Connection::over(far).service(Gauge::default().service()).accept().unwrap();
+        let near = Connection::over(near).limits(few).open().unwrap();
+        let first = spawn({
+            let near = near.clone();
+            move || near.call::<()>("sleep", &(5000,))
+        });
+        sleep(SECOND);
+        let options = CallOptions { timeout: Some(SECOND), ..CallOptions::default() };
+        let error = near.call_with::<()>(&options, "sleep", &(1,)).unwrap_err();
+        assert!(matches!(error, CallError::TimedOut { sent: false, .. }), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotRun);
+        first.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn requests_beyond_the_limit_on_what_waits_stay_in_the_transport() {
+    test::run(|| {
+        let (near, far) = memory::Builder::new().capacity(1024).pair();
+        let gauge = Gauge::default();
+        let little = limits(|limits| {
+            limits.in_flight = 1;
+            limits.waiting_bytes = 2000;
+        });
+        let _server = Connection::over(far).service(gauge.service()).limits(little).accept().unwrap();
+        let mut peer = Peer::over(near);
+        let count = 200;
+        let written = Rc::new(Cell::new(0));
+        let writer = spawn({
+            let written = written.clone();
+            move || {
+                for id in 0..count {
+                    peer.request(id, "sleep", vec![1000.into()]);
+                    written.set(written.get() + 1);
+                }
+                peer
+            }
+        });
+        sleep(Duration::from_millis(500));
+        assert!(written.get() < count, "all {count} requests were taken although none had ended");
+        let mut peer = writer.join().unwrap();
+        for id in 0..count {
+            peer.result(id);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_back_methods_and_then_loses_the_connection() {
+    test::run(|| {
+        let (near, far) = memory::Builder::new().capacity(1024).pair();
+        let small = limits(|limits| {
+            limits.unsent_bytes = 4096;
+            limits.write_timeout = 5 * SECOND;
+        });
+        let served = Rc::new(Cell::new(0));
+        let counted = served.clone();
+        let service = Router::new().method("large", move |()| {
+            counted.set(counted.get() + 1);
+            Ok("x".repeat(1000))
+        });
+        let server = Connection::over(far).service(service).limits(small).accept().unwrap();
+        let began = now();
+        let mut peer = Peer::over(near);
+        let writer = spawn(move || {
+            let mut bytes = Vec::new();
+            for id in 0_u32..100_000 {
+                bytes.clear();
+                let request = Value::Array(vec![0.into(), id.into(), "large".into(), Value::Array(vec![])]);
+                rmpv::encode::write_value(&mut bytes, &request).unwrap();
+                if peer.stream().write_all(&bytes).is_err() {
+                    return id;
+                }
+            }
+            peer.send_bytes(&[]);
+            unreachable!("all requests were taken although no answer was read");
+        });
+        assert!(matches!(server.wait_closed(), CloseReason::NotRead { .. }));
+        assert!(now() - began < 8 * SECOND);
+        assert!(writer.join().unwrap() < 10_000);
+        // 256 calls may run at a time, and a few fit in what waits to be written.
+        assert!(served.get() < 300, "{} calls ran", served.get());
+    });
+}
+
+#[test]
+fn a_request_larger_than_the_peer_takes_is_not_sent() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let small = limits(|limits| limits.frame_bytes = 1000);
+        let _far = Connection::over(far).service(Gauge::default().service()).limits(small).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let error = near.call::<Value>("echo", &("x".repeat(1000),)).unwrap_err();
+        assert!(matches!(error, CallError::TooLarge { limit: 1000, sent: false, .. }), "{error:?}");
+        assert_eq!(near.call::<String>("echo", &("small",)).unwrap(), "small");
+        assert_eq!(near.calls_in_flight(), 0);
+    });
+}
+
+#[test]
+fn an_answer_larger_than_the_caller_takes_is_a_failure() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let service = Router::new().method("large", |()| Ok("x".repeat(2000)));
+        let _far = Connection::over(far).service(service).accept().unwrap();
+        let near = Connection::over(near).limits(limits(|limits| limits.frame_bytes = 1000)).open().unwrap();
+        let error = near.call::<String>("large", &()).unwrap_err();
+        assert_eq!(error.failure().unwrap().code, Failure::TOO_LARGE);
+    });
+}
+
+#[test]
+fn calls_a_second_are_limited() {
+    test::run(|| {
+        let limits = limits(|limits| limits.calls_per_second = Some(10));
+        let (mut peer, _server) = Peer::of(Gauge::default().service(), limits);
+        for id in 0..30 {
+            peer.request(id, "echo", vec![Value::Nil]);
+        }
+        let answers: Vec<_> = (0..30).map(|_| peer.next().unwrap()).collect();
+        let refused = answers.iter().filter(|answer| !answer[2].is_nil()).count();
+        assert_eq!(refused, 10, "twice the rate at once");
+        sleep(SECOND);
+        peer.request(99, "echo", vec![Value::Nil]);
+        peer.result(99);
+    });
+}
+
+#[test]
+fn a_silent_peer_is_asked_for_a_sign_of_life() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        sleep(Duration::from_secs(1000));
+        // Both were asked and have answered.
+        assert!(!near.is_closed() && !far.is_closed());
+    });
+}
+
+#[test]
+fn a_peer_that_gives_no_sign_of_life_is_given_up() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let near = spawn(move || Connection::over(near).open().unwrap());
+        let mut peer = Peer::over(far);
+        let hello = peer.next().unwrap();
+        let all = Value::Map(vec![
+            ("version".into(), 1.into()),
+            ("extensions".into(), Value::Array(vec!["ping".into(), "cancel".into()])),
+        ]);
+        peer.send(vec![1.into(), hello[1].clone(), Value::Nil, all]);
+        let near = near.join().unwrap();
+        let call = spawn({
+            let near = near.clone();
+            let options = CallOptions { timeout: Some(Duration::from_secs(1000)), ..CallOptions::default() };
+            move || near.call_with::<()>(&options, "nothing", &())
+        });
+        let began = now();
+        assert!(matches!(near.wait_closed(), CloseReason::Silent { .. }));
+        assert_eq!(now() - began, 60 * SECOND);
+        assert!(matches!(call.join().unwrap(), Err(CallError::OutcomeUnknown { .. })));
+    });
+}
+
+#[test]
+fn a_plain_peer_may_be_silent() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let near = Connection::over(near).extensions(Extensions::Off).open().unwrap();
+        sleep(Duration::from_secs(10_000));
+        assert!(!near.is_closed());
+        drop(far);
+    });
+}
+
+#[test]
+fn a_server_ends_a_connection_on_which_nothing_happens() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).service(Gauge::default().service()).close_when_idle().accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let began = now();
+        sleep(300 * SECOND);
+        near.call::<()>("sleep", &(1000,)).unwrap();
+        // Signs of life are no calls.
+        assert!(matches!(far.wait_closed(), CloseReason::Idle { .. }));
+        let took = now() - began;
+        assert!(took >= 900 * SECOND && took < 940 * SECOND, "{took:?}");
+    });
+}
