@@ -147,8 +147,8 @@ fn decode_answer<R: DeserializeOwned>(answer: &Encoded) -> Result<R, CallError> 
 }
 
 /// Parameters in a buffer that goes back to where it came from.
-struct EncodedParams {
-    bytes: Vec<u8>,
+pub(crate) struct EncodedParams {
+    pub(crate) bytes: Vec<u8>,
 }
 
 thread_local! {
@@ -161,9 +161,15 @@ const KEPT_BUFFERS: usize = 128;
 const KEPT_BYTES: usize = 4 << 10;
 
 impl EncodedParams {
+    /// A buffer to write them to.
+    pub(crate) fn empty() -> EncodedParams {
+        let mut bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        bytes.clear();
+        EncodedParams { bytes }
+    }
+
     fn of<P: Serialize + ?Sized>(params: &P) -> Result<EncodedParams, CallError> {
-        let mut encoded = EncodedParams { bytes: SPARE.with_borrow_mut(Vec::pop).unwrap_or_default() };
-        encoded.bytes.clear();
+        let mut encoded = EncodedParams::empty();
         value::encode_params(&mut encoded.bytes, params)?;
         Ok(encoded)
     }

@@ -8,30 +8,31 @@ use serde::de::DeserializeOwned;
 
 pub use crate::params::{Params, Signature};
 
-use crate::caller::{CallOptions, Caller, OpenCall, Repeat, Request};
+use crate::caller::{CallOptions, Caller, EncodedParams, OpenCall, Repeat, Request};
 use crate::error::{CallError, Failure};
+use crate::params::shortened;
 use crate::service::{MethodInfo, MethodKind};
+use crate::signature::type_text;
 use crate::value::{self, Encoded, Value};
 
 /// A call that is being written down.
 pub struct Outgoing {
     method: &'static str,
-    params: Vec<u8>,
+    params: EncodedParams,
 }
 
 impl Outgoing {
     /// A call with as many parameters.
     pub fn new(method: &'static str, count: usize) -> Outgoing {
-        // Most calls fit.
-        let mut params = Vec::with_capacity(64);
+        let mut params = EncodedParams::empty();
         // Writing to a vector does not fail, and no function has more parameters.
-        let _ = rmp::encode::write_array_len(&mut params, u32::try_from(count).unwrap_or(u32::MAX));
+        let _ = rmp::encode::write_array_len(&mut params.bytes, u32::try_from(count).unwrap_or(u32::MAX));
         Outgoing { method, params }
     }
 
     /// Adds a parameter.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CallError> {
-        Ok(value::encode_into(&mut self.params, value)?)
+        Ok(value::encode_into(&mut self.params.bytes, value)?)
     }
 
     /// Makes it and waits for the answer.
@@ -43,8 +44,9 @@ impl Outgoing {
     ) -> Result<R, CallError> {
         let options = with_repeat(options, repeat);
         let answer = caller.exchange(&self.request(&options))?;
-        answer.decode().map_err(|error| CallError::Malformed {
-            reason: format!("the result of `{}` is no {}: {error}", self.method, crate::signature::type_text::<R>()),
+        answer.decode().map_err(|error| {
+            let (ty, reason) = (type_text::<R>(), shortened(&error));
+            CallError::Malformed { reason: format!("the result of `{}` is no {ty}: {reason}", self.method) }
         })
     }
 
@@ -59,7 +61,7 @@ impl Outgoing {
     }
 
     fn request<'a>(&'a self, options: &'a CallOptions) -> Request<'a> {
-        Request { method: self.method, params: &self.params, options }
+        Request { method: self.method, params: &self.params.bytes, options }
     }
 }
 

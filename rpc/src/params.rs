@@ -13,7 +13,7 @@ use crate::error::Failure;
 
 const NIL: &[u8] = &[0xc0];
 
-/// How much of serde's explanation goes to the caller, in characters: it may quote a value of any length.
+/// How much of serde's explanation is kept, in characters: it may quote a value of any length.
 const REASON_CHARS: usize = 200;
 
 /// What errors tell of a method.
@@ -120,12 +120,19 @@ fn wrong_count(signature: &dyn Describe, count: usize) -> Failure {
 #[cold]
 fn misfit(signature: &dyn Describe, index: usize, error: &rmp_serde::decode::Error) -> Failure {
     let (name, ty) = signature.param(index);
+    let reason = shortened(error);
+    invalid(format!("parameter {} of `{}`, `{name}`, is no {ty}: {reason}", index + 1, signature.method()))
+}
+
+/// What serde says is wrong with a value of the peer's.
+#[cold]
+pub(crate) fn shortened(error: &rmp_serde::decode::Error) -> String {
     let mut reason = error.to_string();
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS) {
         reason.truncate(end);
         reason.push('…');
     }
-    invalid(format!("parameter {} of `{}`, `{name}`, is no {ty}: {reason}", index + 1, signature.method()))
+    reason
 }
 
 fn invalid(message: String) -> Failure {

@@ -13,6 +13,8 @@ use grapeshot_rpc::stream::{Items, Sink};
 use grapeshot_rpc::{
     CallError, CallOptions, Context, Failure, MethodInfo, MethodKind, Outcome, Repeat, Service, ServiceError, Value,
 };
+use proptest::collection::vec;
+use proptest::prelude::{any, proptest};
 use serde::{Deserialize, Serialize};
 
 use service_direct::Direct;
@@ -423,4 +425,17 @@ fn a_trait_may_come_from_a_macro() {
     let client = NumbersClient::new(Direct::to(NumbersService(Halves)));
     assert_eq!((client.half(8, None).unwrap(), client.half(9, Some(3)).unwrap()), (4, 3));
     assert_eq!(client.checked(&1).unwrap(), 1);
+}
+
+proptest! {
+    /// What comes from a peer that lies is answered, whatever it is, and never with a panic.
+    #[test]
+    fn any_bytes_get_an_answer(bytes in vec(any::<u8>(), 0..40)) {
+        let service = CalculatorService(Bank::default());
+        for info in service.methods() {
+            if let Err(failure) = service.call(&info.name, &bytes, &Context::detached()) {
+                assert!(failure.message.len() < 1000, "{failure}");
+            }
+        }
+    }
 }
