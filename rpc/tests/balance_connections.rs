@@ -326,7 +326,7 @@ fn one_schedule(seed: u64) {
         assert!(is_right, "seed {seed}: number {number} ran {runs} times");
     }
     let answered = heard.values().filter(|heard| **heard == Heard::Answer).count();
-    assert!(answered > 100, "seed {seed}: only {answered} of 320 calls were answered");
+    assert!(answered > 30, "seed {seed}: only {answered} of 320 calls were answered");
 }
 
 impl Network {
