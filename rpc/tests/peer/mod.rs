@@ -6,40 +6,40 @@ use std::io::{Read, Write};
 use grapeshot_net::memory::{self, MemoryStream};
 use grapeshot_rpc::{Connection, Limits, Service, Value};
 
-pub struct Peer {
+pub(crate) struct Peer {
     stream: MemoryStream,
     unread: Vec<u8>,
 }
 
 impl Peer {
     /// A peer of a connection that serves `service`.
-    pub fn of(service: impl Service + 'static, limits: Limits) -> (Peer, Connection) {
+    pub(crate) fn of(service: impl Service + 'static, limits: Limits) -> (Peer, Connection) {
         let (near, far) = memory::pair();
         let connection = Connection::over(far).service(service).limits(limits).accept().unwrap();
         (Peer { stream: near, unread: Vec::new() }, connection)
     }
 
-    pub fn over(stream: MemoryStream) -> Peer {
+    pub(crate) fn over(stream: MemoryStream) -> Peer {
         Peer { stream, unread: Vec::new() }
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Sends a message, given as the elements of its array.
-    pub fn send(&mut self, elements: Vec<Value>) {
+    pub(crate) fn send(&mut self, elements: Vec<Value>) {
         let mut bytes = Vec::new();
         rmpv::encode::write_value(&mut bytes, &Value::Array(elements)).unwrap();
         self.send_bytes(&bytes);
     }
 
-    pub fn request(&mut self, id: u32, method: &str, params: Vec<Value>) {
+    pub(crate) fn request(&mut self, id: u32, method: &str, params: Vec<Value>) {
         self.send(vec![0.into(), id.into(), method.into(), Value::Array(params)]);
     }
 
     /// The next message; `None` at the end of the connection.
-    pub fn next(&mut self) -> Option<Vec<Value>> {
+    pub(crate) fn next(&mut self) -> Option<Vec<Value>> {
         loop {
             let mut rest = &self.unread[..];
             if let Ok(Value::Array(elements)) = rmpv::decode::read_value(&mut rest) {
@@ -59,21 +59,21 @@ impl Peer {
     }
 
     /// The result of the next message, which has to be the answer to `id`.
-    pub fn result(&mut self, id: u32) -> Value {
+    pub(crate) fn result(&mut self, id: u32) -> Value {
         let message = self.next().expect("an answer");
         assert_eq!(message[..3], [1.into(), id.into(), Value::Nil], "{message:?}");
         message[3].clone()
     }
 
     /// The code and text of the next message, which has to be a failed answer to `id`.
-    pub fn failure(&mut self, id: u32) -> (i64, String) {
+    pub(crate) fn failure(&mut self, id: u32) -> (i64, String) {
         let message = self.next().expect("an answer");
         assert_eq!(message[..2], [1.into(), id.into()], "{message:?}");
         let error = message[2].as_array().expect("an error is a list");
         (error[0].as_i64().unwrap(), error[1].as_str().unwrap().to_owned())
     }
 
-    pub fn stream(&self) -> &MemoryStream {
+    pub(crate) fn stream(&self) -> &MemoryStream {
         &self.stream
     }
 }

@@ -1,0 +1,234 @@
+//! The end of a server: what runs is finished, what comes is refused in words, and nothing is lost.
+
+mod peer;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use grapeshot_core::{now, sleep, spawn, test};
+use grapeshot_net::memory;
+use grapeshot_rpc::{
+    CallError, CallerExt, Client, CloseReason, Connection, Context, Extensions, Failure, Limits, Outcome, Router,
+    Server, Value,
+};
+
+use self::peer::Peer;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn sleeper() -> Router {
+    Router::new().method("sleep", |(seconds,): (u64,)| {
+        sleep(Duration::from_secs(seconds));
+        Ok(seconds)
+    })
+}
+
+#[test]
+fn calls_that_run_are_finished_and_later_ones_refused() {
+    test::run(|| {
+        let (mut peer, server) = Peer::of(sleeper(), Limits::default());
+        peer.request(1, "sleep", vec![3.into()]);
+        sleep(SECOND);
+        let began = now();
+        let finishing = spawn({
+            let server = server.clone();
+            move || server.finish(None)
+        });
+        sleep(SECOND);
+        peer.request(2, "sleep", vec![3.into()]);
+        assert_eq!(peer.failure(2).0, Failure::UNAVAILABLE);
+        assert_eq!(peer.result(1), Value::from(3));
+        finishing.join().unwrap();
+        assert_eq!(peer.next(), None);
+        // A plain peer is given a little longer.
+        assert!(now() - began < 3 * SECOND);
+        assert!(matches!(server.wait_closed(), CloseReason::Closed));
+    });
+}
+
+#[test]
+fn a_peer_that_knows_what_draining_means_makes_no_more_calls_and_leaves() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).service(sleeper()).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let running = spawn({
+            let near = near.clone();
+            move || near.call::<u64>("sleep", &(2,))
+        });
+        sleep(SECOND);
+        let began = now();
+        let finishing = spawn({
+            let far = far.clone();
+            move || far.finish(None)
+        });
+        sleep(SECOND / 2);
+        assert!(near.is_closed(), "for new calls");
+        let error = near.call::<u64>("sleep", &(1,)).unwrap_err();
+        assert!(matches!(error, CallError::Refused { .. }), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotRun);
+        assert_eq!(running.join().unwrap().unwrap(), 2);
+        finishing.join().unwrap();
+        assert!(matches!(near.wait_closed(), CloseReason::Drained));
+        assert!(matches!(far.wait_closed(), CloseReason::PeerEnded));
+        assert_eq!(now() - began, SECOND);
+    });
+}
+
+#[test]
+fn calls_that_do_not_end_in_time_are_cut_off() {
+    test::run(|| {
+        let (mut peer, server) = Peer::of(sleeper(), Limits::default());
+        peer.request(1, "sleep", vec![50.into()]);
+        sleep(SECOND);
+        server.finish(now().checked_add(2 * SECOND));
+        assert_eq!(peer.next(), None);
+    });
+}
+
+/// A server on a port of the system's choice, and what ends it.
+fn serve(server: Server) -> (String, grapeshot_rpc::ServerHandle) {
+    let (address, handle) = (server.local_addr().unwrap().to_string(), server.handle());
+    spawn(move || server.serve());
+    (address, handle)
+}
+
+#[test]
+fn a_drained_server_loses_no_call() {
+    test::Test::new().real_time().run(|| {
+        for extensions in [Extensions::Agree, Extensions::Off] {
+            let ran = Rc::new(Cell::new(0));
+            let counted = ran.clone();
+            let service = Router::new().method("work", move |()| {
+                sleep(Duration::from_millis(3));
+                counted.set(counted.get() + 1);
+                Ok(())
+            });
+            let (address, handle) = serve(Server::bind("127.0.0.1:0").unwrap().service(service));
+            let callers: Vec<_> = (0..8)
+                .map(|_| {
+                    let client = Client::builder().extensions(extensions).connect(&address).unwrap();
+                    spawn(move || {
+                        let mut answered = 0;
+                        loop {
+                            match client.call::<()>("work", &()) {
+                                Ok(()) => answered += 1,
+                                Err(error) => break (answered, error),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            sleep(Duration::from_millis(50));
+            handle.drain();
+            handle.wait();
+            let mut answered = 0;
+            for caller in callers {
+                let (count, error) = caller.join().unwrap();
+                answered += count;
+                assert_eq!(error.outcome(), Outcome::NotRun, "{error:?}");
+            }
+            assert!(answered > 0);
+            assert_eq!(answered, ran.get());
+        }
+    });
+}
+
+#[test]
+fn a_drained_server_is_gone() {
+    test::Test::new().real_time().run(|| {
+        let (address, handle) = serve(Server::bind("127.0.0.1:0").unwrap().service(sleeper()));
+        let client = Client::connect(&address).unwrap();
+        assert_eq!(client.call::<u64>("sleep", &(0,)).unwrap(), 0);
+        handle.drain();
+        handle.wait();
+        assert!(client.is_closed());
+        let error = Client::connect(&address).unwrap_err();
+        assert!(error.to_string().contains(&address), "{error}");
+    });
+}
+
+#[test]
+fn a_server_greets_its_clients_and_makes_a_service_for_each() {
+    test::Test::new().real_time().run(|| {
+        let log = test::Log::new();
+        let heard = log.clone();
+        let server = Server::bind("127.0.0.1:0")
+            .unwrap()
+            .service_with(|peer| {
+                let port = peer.address.unwrap().port();
+                Router::new().method("port", move |()| Ok(port))
+            })
+            .on_connect(|connection| connection.notify("welcome", &("stranger",)).unwrap());
+        let (address, handle) = serve(server);
+        let service = Router::new().notification("welcome", move |(name,): (String,)| heard.add(name));
+        let client = Client::builder().service(service).connect(&address).unwrap();
+        let own: u16 = client.call("port", &()).unwrap();
+        assert_ne!(own.to_string(), address.rsplit(':').next().unwrap());
+        assert_eq!(log.take(), ["stranger"]);
+        handle.drain();
+        handle.wait();
+    });
+}
+
+#[test]
+fn an_authorisation_sees_caller_and_method() {
+    test::Test::new().real_time().run(|| {
+        let log = test::Log::new();
+        let seen = log.clone();
+        let server = Server::bind("127.0.0.1:0")
+            .unwrap()
+            .service(sleeper().method("secret", |()| Ok(42)))
+            .authorize(|context: &Context, method| match method {
+                "secret" => Err(Failure::new(Failure::FORBIDDEN, format!("not for {}", context.peer()))),
+                _ => Ok(()),
+            })
+            .log(move |entry| seen.add(format!("{} {:?}", entry.method, entry.failure.map(|failure| failure.code))));
+        let (address, handle) = serve(server);
+        let client = Client::connect(&address).unwrap();
+        let error = client.call::<i64>("secret", &()).unwrap_err();
+        assert_eq!((error.failure().unwrap().code, error.outcome()), (Failure::FORBIDDEN, Outcome::NotRun));
+        client.call::<u64>("sleep", &(0,)).unwrap();
+        assert_eq!(log.take(), ["secret Some(-32005)", "sleep None"]);
+        handle.drain();
+        handle.wait();
+    });
+}
+
+#[test]
+fn a_unix_socket_goes_with_its_server_and_says_who_calls() {
+    test::Test::new().real_time().run(|| {
+        let folder = grapeshot_harness::TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        let service = Router::new().method_with_context("pid", |context: &Context, ()| {
+            Ok(context.peer().credentials.and_then(|credentials| credentials.pid))
+        });
+        let server = Server::bind_unix(&path).unwrap().service(service);
+        let handle = server.handle();
+        spawn(move || server.serve());
+        let client = Client::connect_unix(&path).unwrap();
+        assert_eq!(client.call::<Option<u32>>("pid", &()).unwrap(), Some(std::process::id()));
+        handle.drain();
+        handle.wait();
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn calls_travel_over_tls() {
+    test::Test::new().real_time().run(|| {
+        let own = grapeshot_tls::SelfSigned::new(["localhost"]).unwrap();
+        let server = Server::bind_tls("127.0.0.1:0", &own.server_config().unwrap()).unwrap().service(sleeper());
+        let (address, handle) = serve(server);
+        let port = address.rsplit(':').next().unwrap();
+        let client = Client::connect_tls(&format!("localhost:{port}"), &own.client_config().unwrap()).unwrap();
+        assert_eq!(client.call::<u64>("sleep", &(0,)).unwrap(), 0);
+        // Plain bytes are no TLS, and harm nobody.
+        let plain = Client::builder().extensions(Extensions::Off).connect(&address).unwrap();
+        assert!(plain.call::<u64>("sleep", &(0,)).is_err());
+        assert_eq!(client.call::<u64>("sleep", &(0,)).unwrap(), 0);
+        handle.drain();
+        handle.wait();
+    });
+}
