@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use grapeshot_core::{Reason, WaitQueue, offload, sleep};
@@ -79,7 +80,18 @@ impl Process {
 
     /// Stops it where it is: it reads and answers nothing.
     pub(crate) fn freeze(&self) {
-        self.running.lock().unwrap().signal(Signal::STOP).unwrap();
+        let pid = {
+            let running = self.running.lock().unwrap();
+            running.signal(Signal::STOP).unwrap();
+            running.pid()
+        };
+        // The signal is sent when the call returns, and each thread stops when it comes to it.
+        let threads = PathBuf::from(format!("/proc/{pid}/task"));
+        offload(move || {
+            while !are_all_stopped(&threads) {
+                thread::yield_now();
+            }
+        });
     }
 
     /// Kills it, and waits until it is gone.
@@ -89,6 +101,14 @@ impl Process {
         let status = offload(move || running.lock().unwrap().wait_exit(PATIENCE)).unwrap();
         assert!(!status.success(), "it was to be killed, and ended by itself");
     }
+}
+
+/// Whether every thread of a process is in the state `T`: proc_pid_stat(5).
+fn are_all_stopped(threads: &Path) -> bool {
+    fs::read_dir(threads).unwrap().all(|thread| {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    })
 }
 
 /// Says so when a method is cut off.
