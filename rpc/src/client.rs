@@ -140,6 +140,10 @@ impl Connected for Client {
     fn close(&self) {
         Client::close(self);
     }
+
+    fn wait_closed(&self) {
+        self.connection.wait_closed();
+    }
 }
 
 impl fmt::Debug for Client {
