@@ -427,6 +427,23 @@ fn a_trait_may_come_from_a_macro() {
     assert_eq!(client.checked(&1).unwrap(), 1);
 }
 
+#[test]
+fn types_of_short_names_do_not_clash_with_generated_ones() {
+    type T = u8;
+    type C = Vec<T>;
+    #[grapeshot_rpc::service(crate = grapeshot_rpc)]
+    trait Short {
+        fn first(&self, c: C, t: T) -> Option<T>;
+    }
+    impl Short for () {
+        fn first(&self, c: C, t: T) -> Option<T> {
+            c.first().copied().or(Some(t))
+        }
+    }
+    let client = ShortClient::new(Direct::to(ShortService(())));
+    assert_eq!((client.first(vec![3], 4).unwrap(), client.first(vec![], 4).unwrap()), (Some(3), Some(4)));
+}
+
 proptest! {
     /// What comes from a peer that lies is answered, whatever it is, and never with a panic.
     #[test]

@@ -23,26 +23,26 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
         }
 
         #[allow(dead_code, clippy::all, clippy::pedantic)]
-        impl<C: #krate::Caller> #name<C> {
+        impl<__C: #krate::Caller> #name<__C> {
             /// Calls through this caller.
-            #visibility fn new(caller: C) -> Self {
+            #visibility fn new(caller: __C) -> Self {
                 Self { caller, options: ::core::default::Default::default() }
             }
 
             /// The same, whose calls are made in this way; but whether a call may be repeated is the method's to say.
-            #visibility fn with(&self, options: #krate::CallOptions) -> #name<&C> {
+            #visibility fn with(&self, options: #krate::CallOptions) -> #name<&__C> {
                 #name { caller: &self.caller, options }
             }
 
             /// The same, whose calls take this long in all at most.
-            #visibility fn with_timeout(&self, timeout: ::core::time::Duration) -> #name<&C> {
+            #visibility fn with_timeout(&self, timeout: ::core::time::Duration) -> #name<&__C> {
                 let mut options = ::core::clone::Clone::clone(&self.options);
                 options.timeout = ::core::option::Option::Some(timeout);
                 self.with(options)
             }
 
             /// What the calls are made through.
-            #visibility fn caller(&self) -> &C {
+            #visibility fn caller(&self) -> &__C {
                 &self.caller
             }
 

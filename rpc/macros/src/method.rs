@@ -233,6 +233,9 @@ fn check_type(ty: &Type) -> Result<()> {
         Type::Reference(reference) => match types::peeled(&reference.elem) {
             Type::TraitObject(_) => "a trait object does not travel: take a type that can be serialised",
             Type::Reference(_) => "one reference is enough",
+            inner if ["Sink", "Items"].iter().any(|name| types::argument_of(inner, name).is_some()) => {
+                "the method owns a stream of its call: take it by value"
+            }
             inner => return check_type(inner),
         },
         Type::ImplTrait(_) => "what travels has one type: write it out instead of `impl`",

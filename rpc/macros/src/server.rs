@@ -24,7 +24,7 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
         );
 
         #[allow(deprecated, clippy::all, clippy::pedantic)]
-        impl<T: #ident> #krate::Service for #name<T> {
+        impl<__T: #ident> #krate::Service for #name<__T> {
             fn call(
                 &self,
                 __method: &::core::primitive::str,
@@ -71,7 +71,7 @@ fn arm(service: &ServiceTrait, method: &Method) -> TokenStream {
     });
     // Streams are taken before the call, and in the order of the arguments, as any expression there is.
     let function = &method.ident;
-    let call = quote_spanned!(method.answer_place=> <T as #ident>::#function(&self.0, #(#arguments),*));
+    let call = quote_spanned!(method.answer_place=> <__T as #ident>::#function(&self.0, #(#arguments),*));
     let answer = match &method.answer {
         Answer::Plain(None) => quote!({ #call; ::core::result::Result::Ok(#krate::Encoded::nil()) }),
         Answer::Plain(Some(_)) => quote_spanned!(method.answer_place=> #krate::generated::answer(&#call)),

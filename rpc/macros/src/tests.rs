@@ -55,6 +55,8 @@ fn a_parameter_that_cannot_travel_is_refused() {
     assert_refused("fn f(&self, a: &'static str);", "drop the lifetime");
     assert_refused("fn f(&self, a: &&str);", "one reference is enough");
     assert_refused("fn f(&self, a: &dyn Debug);", "a trait object does not travel");
+    assert_refused("fn f(&self, a: &Sink<u8>);", "take it by value");
+    assert_refused("fn f(&self, a: &Items<u8>);", "take it by value");
     assert_refused("fn f(&self, a: impl Debug);", "write it out instead of `impl`");
     assert_refused("fn f(&self, a: fn(u8));", "the callee can call back");
     assert_refused("fn f(&self, a: *const u8);", "take the value");
@@ -127,7 +129,7 @@ fn a_trait_that_is_refused_stays_without_our_attributes() {
 #[test]
 fn the_path_of_the_crate_is_the_facades_unless_set() {
     assert!(expand("", "trait T { fn f(&self); }").contains(":: grapeshot :: rpc :: Service for TService"));
-    assert!(expand("crate = a::b", "trait T { fn f(&self); }").contains("impl < T : T > a :: b :: Service"));
+    assert!(expand("crate = a::b", "trait T { fn f(&self); }").contains("impl < __T : T > a :: b :: Service"));
 }
 
 /// All that an enum is refused with.
