@@ -1,4 +1,5 @@
 //! Mutual authentication, step by step: who is let in, and every way to be kept out (BEA-9).
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Objects over a stream: what comes out is what went in, and what is wrong has a name (BEA-8, BEA-10).
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};

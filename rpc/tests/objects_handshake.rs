@@ -1,4 +1,5 @@
 //! The handshake of object connections: who gets in, who does not, and that nobody waits for somebody else's (BEA-9).
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;

@@ -1,4 +1,5 @@
 //! The other side of an object connection in plain Python: its standard library, and no more.
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! A child process as a transport: it ends with it, and nothing of it stays.
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};

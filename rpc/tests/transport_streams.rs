@@ -1,4 +1,5 @@
 //! What every transport promises, asked of each of those over sockets, TLS, memory and other streams.
+#![allow(clippy::unwrap_used, reason = "these are parts of tests")]
 
 use std::io::ErrorKind;
 use std::rc::Rc;
