@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     fn long_uint(&mut self, lead: u8) -> Result<u64, Mismatch> {
-        if !matches!(lead, 0xcc..=0xcf | 0xd0..=0xd3) {
+        if !matches!(lead, 0xcc..=0xd3) {
             return Err(Mismatch::OtherType);
         }
         let width = 1 << (lead & 0x03);

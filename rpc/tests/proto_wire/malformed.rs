@@ -9,7 +9,10 @@ use crate::values::{any_value, encoded};
 
 #[track_caller]
 fn refused(bytes: &[u8]) -> MalformedMessage {
-    Message::parse(bytes).expect_err("malformed")
+    match Message::parse(bytes) {
+        Ok(message) => panic!("{bytes:x?} is taken for {message:?}"),
+        Err(malformed) => malformed,
+    }
 }
 
 #[track_caller]

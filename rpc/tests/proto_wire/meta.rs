@@ -132,7 +132,7 @@ fn a_value_of_the_wrong_type_is_named_by_its_key() {
 #[test]
 fn half_a_sequence_number_is_refused() {
     let client = (1, Value::Binary(vec![7; 16]));
-    assert_eq!(Meta::decode(&map(&[client.clone()]), LIMITS), Err(MetaError::HalfSequence));
+    assert_eq!(Meta::decode(&map(std::slice::from_ref(&client)), LIMITS), Err(MetaError::HalfSequence));
     assert_eq!(Meta::decode(&map(&[(2, 5.into())]), LIMITS), Err(MetaError::HalfSequence));
     let sequence = Meta::decode(&map(&[client, (2, 5.into())]), LIMITS).expect("whole").sequence;
     assert_eq!(sequence, Some(Sequence { client: [7; 16], number: 5, lowest: 0 }));

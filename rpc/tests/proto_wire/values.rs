@@ -29,14 +29,14 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
 /// The bytes of a value, as rmpv writes them.
 pub(crate) fn encoded(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    rmpv::encode::write_value(&mut bytes, value).expect("a vector takes all");
+    rmpv::encode::write_value(&mut bytes, value).unwrap_or_else(|cause| panic!("a vector takes all: {cause}"));
     bytes
 }
 
 /// The value in bytes that hold nothing else, as rmpv reads it.
 pub(crate) fn decoded(bytes: &[u8]) -> Value {
     let mut rest = bytes;
-    let value = rmpv::decode::read_value(&mut rest).expect("a value");
+    let value = rmpv::decode::read_value(&mut rest).unwrap_or_else(|cause| panic!("{bytes:x?}: {cause}"));
     assert_eq!(rest, [0_u8; 0], "nothing follows");
     value
 }
