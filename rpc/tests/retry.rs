@@ -382,6 +382,19 @@ fn before_several_servers_nothing_has_a_number_and_nothing_in_doubt_is_repeated(
 }
 
 #[test]
+fn beneath_a_balancer_what_did_not_run_is_left_to_it_and_what_is_in_doubt_is_not() {
+    test::run(|| {
+        let steps = [Step::Fail(not_sent()), Step::Fail(unknown()), Step::Fail(not_sent()), Step::Answer(4)];
+        let caller = Retrying::beneath(Script::of(steps));
+        let error = call(&caller, &repeat(Repeat::Sequenced)).unwrap_err();
+        assert_eq!((error.outcome(), caller.inner().attempts()), (Outcome::NotRun, 1));
+        assert_eq!(call(&caller, &repeat(Repeat::Sequenced)).unwrap(), 4);
+        let numbers: Vec<u64> = caller.inner().sequences().iter().map(|sequence| sequence.number).collect();
+        assert_eq!(numbers, [1, 2, 2, 2]);
+    });
+}
+
+#[test]
 fn a_call_with_streams_is_repeated_until_it_is_open_and_no_longer() {
     test::run(|| {
         let caller = Retrying::new(Script::of([Step::Fail(not_sent()), Step::Answer(0)]));

@@ -34,7 +34,8 @@
 //!
 //! One [`AtMostOnce`] serves all connections of a server, so that a caller may come again on another one.
 //! It belongs to its thread: of a server in several shards each shard has its own, and knows no ids of the others.
-//! What decides who may call belongs around it, since a kept reply is given to whoever has id and number;
+//! What decides who may call belongs around it, since a kept reply is given to whoever has id and number,
+//! and must allow `$/sequence.begin`, or calls come without numbers;
 //! an id that was given to a peer who proved a key is good for that key only.
 //!
 //! # Invariants

@@ -112,16 +112,11 @@ fn begin<C: Caller + ?Sized>(caller: &C, limit: Option<Duration>) -> Result<Opti
     }
 }
 
-/// Plain servers answer a method that they do not know in many ways; those that know it say when to come back.
+/// Plain servers answer a method that they do not know in many ways, or forbid it; those that know it say when to come
+/// back. A call without a number is safe in any case, as it is then not repeated in doubt.
 fn has_no_numbers(failure: &Failure) -> bool {
-    const NOT_NOW: &[i64] = &[
-        Failure::UNAVAILABLE,
-        Failure::BUSY,
-        Failure::DEADLINE,
-        Failure::CANCELLED,
-        Failure::UNAUTHENTICATED,
-        Failure::FORBIDDEN,
-    ];
+    const NOT_NOW: &[i64] =
+        &[Failure::UNAVAILABLE, Failure::BUSY, Failure::DEADLINE, Failure::CANCELLED, Failure::UNAUTHENTICATED];
     !NOT_NOW.contains(&failure.code)
 }
 

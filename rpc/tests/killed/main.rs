@@ -1,4 +1,5 @@
-//! Servers that are killed, and connections that are cut, at the worst moments: what callers are told, and what has run.
+//! Servers that are killed, and connections that are cut, at the worst moments: what callers are told, and what has run
+//! (BEA-15, BEA-16).
 //!
 //! The servers are processes of their own, killed with SIGKILL; what they ran is in a file that outlives them.
 
