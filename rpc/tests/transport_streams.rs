@@ -10,7 +10,7 @@ use grapeshot_core::{WaitLimit, spawn, test, yield_now};
 use grapeshot_net::{TcpListener, TcpStream, UnixStream, memory};
 use grapeshot_rpc::transport::AnyStream;
 use grapeshot_rpc::{Identity, Transport};
-use grapeshot_tls::{ClientConfig, ServerConfig, TlsStream};
+use grapeshot_tls::{ClientCertificates, ClientConfig, ServerConfig, TlsStream};
 
 type Pair = (Box<dyn Transport>, Box<dyn Transport>);
 
@@ -206,6 +206,27 @@ fn a_tls_peer_is_the_certificate_that_it_showed() {
         let (near, far) = tls();
         assert!(near.identity().certificate.unwrap().starts_with(&[0x30]), "the server's, in DER");
         assert_eq!(far.identity().certificate, None, "the client was not asked for one");
+    });
+}
+
+#[test]
+fn a_tls_client_is_the_certificate_that_was_verified_once_the_connection_is_established() {
+    test::run(|| {
+        let server = grapeshot_tls::SelfSigned::new(["localhost"]).unwrap();
+        let staff = grapeshot_tls::SelfSigned::new(["clerk"]).unwrap();
+        let clients = ClientCertificates::required(staff.roots().unwrap());
+        let serving = ServerConfig::builder().identity(server.identity().unwrap()).client_certificates(clients);
+        let client = ClientConfig::builder().roots(server.roots().unwrap()).identity(staff.identity().unwrap());
+        let (near, far) = memory::pair();
+        let near = TlsStream::client(near, &client.build().unwrap(), "localhost").unwrap();
+        let far = TlsStream::server(far, &serving.build().unwrap()).unwrap();
+        assert_eq!(far.identity().certificate, None, "nothing is known before");
+        let handshake = spawn(move || near.establish().map(|()| near));
+        far.establish().unwrap();
+        let near = handshake.join().unwrap().unwrap();
+        let clerk = far.identity().certificate.unwrap();
+        assert_ne!(Some(&clerk), near.identity().certificate.as_ref());
+        assert!(clerk.windows(5).any(|name| name == b"clerk"), "its name is in it");
     });
 }
 
