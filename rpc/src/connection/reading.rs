@@ -103,6 +103,8 @@ pub(super) fn write(shared: &Rc<Shared>) {
 struct Reading<'a> {
     shared: &'a Rc<Shared>,
     scanner: Scanner,
+    /// The scanner has seen a part of the message at `start`.
+    scanned: bool,
     buf: Vec<u8>,
     /// Where in `buf` the bytes lie that are not dispatched.
     start: usize,
@@ -124,6 +126,7 @@ impl<'a> Reading<'a> {
         Reading {
             shared,
             scanner,
+            scanned: false,
             buf,
             start: 0,
             end: 0,
@@ -146,11 +149,27 @@ impl<'a> Reading<'a> {
     /// Dispatches every message that is whole.
     fn dispatch_all(&mut self) -> Result<(), CloseReason> {
         while self.start < self.end {
-            match self.scanner.scan(&self.buf[self.start..self.end]) {
-                Ok(Scan::NeedMore) => return Ok(()),
+            let rest = &self.buf[self.start..self.end];
+            if !self.scanned
+                && let Some((item, length)) = proto::first_item(rest, self.shared.limits.frame_bytes)
+            {
+                self.shared.take_item(&item);
+                self.start += length;
+                self.passed += length as u64;
+                continue;
+            }
+            match self.scanner.scan(rest) {
+                Ok(Scan::NeedMore) => {
+                    self.scanned = true;
+                    return Ok(());
+                }
                 Ok(Scan::Complete(length)) => {
-                    let frame = &self.buf[self.start..self.start + length];
-                    self.dispatch(frame)?;
+                    let frame = &rest[..length];
+                    match proto::whole_item(frame) {
+                        Some(item) => self.shared.take_item(&item),
+                        None => self.dispatch(frame)?,
+                    }
+                    self.scanned = false;
                     self.start += length;
                     self.passed += length as u64;
                 }
@@ -271,16 +290,12 @@ impl<'a> Reading<'a> {
                 shared.note_change();
                 Ok(())
             }
-            Ok(Message::CalleeItem { id, item }) => {
-                shared.calls.with_flow(id, |flow| flow.item(item));
+            Ok(item @ (Message::CalleeItem { .. } | Message::CallerItem { .. })) => {
+                shared.take_item(&item);
                 Ok(())
             }
             Ok(Message::GrantToCaller { id, bytes }) => {
                 shared.calls.with_flow(id, |flow| flow.grant(bytes));
-                Ok(())
-            }
-            Ok(Message::CallerItem { id, item }) => {
-                shared.jobs.with_flow(id, |flow| flow.item(item));
                 Ok(())
             }
             Ok(Message::CallerEnd { id, error }) => {

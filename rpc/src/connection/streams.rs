@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::caller::{OpenCall, Request};
 use crate::error::{CallError, Failure, StreamError};
 use crate::limits::Limits;
-use crate::proto::Extension;
+use crate::proto::{Extension, Message};
 use crate::stream::{Budget, Flow, Opening, Outlet, Share, Side};
 use crate::value::Encoded;
 
@@ -116,6 +116,16 @@ impl Shared {
     /// Whether calls with streams can be made and served. What a caller takes travels as metadata.
     pub(super) fn has_streams(&self) -> bool {
         self.has(Extension::Streams) && self.has(Extension::Meta)
+    }
+
+    /// Hands an item to the streams that it belongs to. Never suspends.
+    #[inline]
+    pub(super) fn take_item(&self, item: &Message<'_>) {
+        match *item {
+            Message::CalleeItem { id, item } => self.calls.with_flow(id, |flow| flow.item(item)),
+            Message::CallerItem { id, item } => self.jobs.with_flow(id, |flow| flow.item(item)),
+            _ => {}
+        }
     }
 
     fn longest_item(&self) -> usize {

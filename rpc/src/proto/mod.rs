@@ -11,7 +11,7 @@
 //! so whoever decodes it, such as serde, cannot be led deeper.
 //!
 //! The modules in reading order: `message` is what can be said, and `malformed` what can be wrong with it;
-//! `scan` finds the messages, with `head` and `reader` for single values; `encode` writes them;
+//! `scan` finds the messages, and `item` most items of streams sooner, with `head` and `reader` for single values; `encode` writes them;
 //! `meta`, `metadata`, `failure` and `hello` are what some of them carry. `framed` is for connections that send no calls,
 //! and `auth` is how both sides prove that they know a key.
 //!
@@ -21,6 +21,7 @@
 mod message;
 mod malformed;
 mod scan;
+mod item;
 mod head;
 mod reader;
 mod encode;
@@ -41,6 +42,7 @@ pub use self::framed::{Framed, FramedError};
 pub use self::hello::{
     Agreement, Extension, ExtensionSet, HELLO_METHOD, HELLO_VERSION, Hello, HelloError, HelloLimits, MAX_HELLO_BYTES,
 };
+pub use self::item::{first_item, whole_item};
 pub use self::malformed::{Concerns, MalformedMessage, MessageFault};
 pub use self::message::{Message, peek_call};
 pub use self::meta::{Meta, MetaError, MetaLimits};

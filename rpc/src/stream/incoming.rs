@@ -26,7 +26,7 @@ use crate::stream::budget::Share;
 pub(super) const ITEM_COST: usize = 16;
 
 /// A buffer that has grown beyond this is not kept by a reader that waits.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: usize = 128 << 10;
 
 /// How many bytes an item's length takes in a buffer.
 const LENGTH_BYTES: usize = size_of::<usize>();
@@ -94,6 +94,7 @@ impl Incoming {
             return self.end(Err(StreamError::TooLarge { bytes: item.len(), limit: self.share.window() }));
         }
         let mut arrived = self.arrived.borrow_mut();
+        arrived.reserve(LENGTH_BYTES + item.len());
         arrived.extend_from_slice(&item.len().to_ne_bytes());
         arrived.extend_from_slice(item);
         drop(arrived);
