@@ -4,7 +4,7 @@
 //! [MessagePack-RPC specification](https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md);
 //! all others go only to peers that agreed to the extension they belong to (see [`Hello`](super::Hello)).
 
-use super::head::{NIL, is_array, is_map};
+use super::head::{is_array, is_map};
 use super::malformed::{Concerns, MalformedMessage, MessageFault};
 use super::reader::{Mismatch, Reader};
 
@@ -185,6 +185,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline]
     fn request(&mut self) -> Parsed<Message<'a>> {
         let id = self.call_id(Concerns::Request)?;
         self.expect_arity(4, 5)?;
@@ -192,6 +193,7 @@ impl<'a> Parser<'a> {
         Ok(Message::Request { id, method, params, meta: self.meta(5)? })
     }
 
+    #[inline]
     fn response(&mut self) -> Parsed<Message<'a>> {
         let id = self.call_id(Concerns::Response)?;
         self.expect_arity(4, 4)?;
@@ -205,6 +207,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The id of a request or a response: until it is read, nobody can be told of a fault, and the one who waits would wait for ever.
+    #[inline]
     fn call_id(&mut self, concerns: fn(u32) -> Concerns) -> Parsed<u32> {
         if self.arity < 2 {
             return Err(self.fault(MessageFault::Arity { found: self.arity }));
@@ -220,6 +223,7 @@ impl<'a> Parser<'a> {
         self.read_id()
     }
 
+    #[inline]
     fn read_id(&mut self) -> Parsed<u32> {
         let before = self.reader;
         let id = self.read(Reader::uint, MessageFault::Id)?;
@@ -242,6 +246,7 @@ impl<'a> Parser<'a> {
         MalformedMessage { fault: MessageFault::UnknownType { kind }, at, concerns }
     }
 
+    #[inline]
     fn expect_arity(&mut self, least: usize, most: usize) -> Parsed<()> {
         if (least..=most).contains(&self.arity) {
             return Ok(());
@@ -249,10 +254,12 @@ impl<'a> Parser<'a> {
         Err(self.fault(MessageFault::Arity { found: self.arity }))
     }
 
+    #[inline]
     fn method(&mut self) -> Parsed<&'a str> {
         self.read(Reader::text, MessageFault::Method)
     }
 
+    #[inline]
     fn params(&mut self) -> Parsed<&'a [u8]> {
         self.typed(is_array, MessageFault::Params)
     }
@@ -265,6 +272,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline]
     fn typed(&mut self, is_right: fn(u8) -> bool, fault: MessageFault) -> Parsed<&'a [u8]> {
         let before = self.reader;
         let value = self.value()?;
@@ -275,14 +283,19 @@ impl<'a> Parser<'a> {
         Err(self.fault(fault))
     }
 
+    #[inline]
     fn error(&mut self) -> Parsed<Option<&'a [u8]>> {
-        Ok(Some(self.value()?).filter(|error| *error != [NIL]))
+        if self.reader.nil() {
+            return Ok(None);
+        }
+        self.value().map(Some)
     }
 
     fn number(&mut self) -> Parsed<u64> {
         self.read(Reader::uint, MessageFault::Number)
     }
 
+    #[inline]
     fn value(&mut self) -> Parsed<&'a [u8]> {
         self.read(Reader::value, MessageFault::Truncated)
     }

@@ -1,6 +1,6 @@
 //! Reads one value of a message after the other, without copying.
 
-use super::head::{Head, head, is_array, is_map};
+use super::head::{Head, NIL, head, is_array, is_map};
 
 /// Why the next value is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,13 @@ impl<'a> Reader<'a> {
 
     fn lead(&self) -> Result<u8, Mismatch> {
         self.rest().first().copied().ok_or(Mismatch::Truncated)
+    }
+
+    /// Reads nil, if it is next.
+    pub(super) fn nil(&mut self) -> bool {
+        let is_nil = self.lead() == Ok(NIL);
+        self.at += usize::from(is_nil);
+        is_nil
     }
 
     /// Reads the head of an array: how many values it has.

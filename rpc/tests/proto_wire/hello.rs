@@ -64,9 +64,11 @@ fn what_is_unknown_or_absent_does_no_harm() {
     assert_eq!(hello.name, "");
     assert_eq!(hello.extensions, [Extension::Ping].into_iter().collect());
     assert_eq!(hello.limits, HelloLimits { in_flight: 8, ..HelloLimits::UNSAID });
-    // Keys need not be text.
+    // Keys need not be text, nor text UTF-8.
     let odd = Value::Map(vec![(5.into(), Value::Nil), ("version".into(), 1.into())]);
     assert_eq!(Hello::decode(&encoded(&odd)), Ok(Hello::default()));
+    let odder = [&[0x82, 0xa2, 0xc3, 0x28, 0xc0, 0xa7][..], b"version", &[0x01]].concat();
+    assert_eq!(Hello::decode(&odder), Ok(Hello::default()));
 }
 
 #[test]
