@@ -1,4 +1,5 @@
 //! When a connection is made, who waits for it, and what is told when there is none.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,4 +1,5 @@
 //! A number runs once, and whoever comes again gets its reply or hears that it is gone.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

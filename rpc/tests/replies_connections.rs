@@ -1,4 +1,5 @@
 //! Numbered calls over connections: where numbers travel, and where they do not.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -1,5 +1,6 @@
 //! Numbered calls over a network that loses, delays, repeats and reorders, to a server that is killed now and then:
 //! none runs twice, none that was acknowledged is lost, and none runs of which the caller was told that it did not.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

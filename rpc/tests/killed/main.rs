@@ -2,6 +2,7 @@
 //! (BEA-15, BEA-16).
 //!
 //! The servers are processes of their own, killed with SIGKILL; what they ran is in a file that outlives them.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod relay;
 mod server;
