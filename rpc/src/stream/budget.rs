@@ -59,8 +59,13 @@ impl Share {
         self.window
     }
 
-    /// Takes or gives back what it needs to hold so many bytes beyond its window; false when there is not enough.
+    /// Whether it has more than its window.
     #[inline]
+    pub(super) fn is_beyond(&self) -> bool {
+        self.taken.get() > self.window
+    }
+
+    /// Takes or gives back what it needs to hold so many bytes beyond its window; false when there is not enough.
     pub(super) fn cover(&self, beyond: usize) -> bool {
         let (needed, taken) = (self.window + beyond, self.taken.get());
         if needed == taken {

@@ -155,17 +155,27 @@ impl Flow {
     ///
     /// Whoever is cancelled here has taken nothing.
     pub(crate) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        let Some(item) = self.incoming.next(self.deadline)? else { return Ok(false) };
+        let item = match self.incoming.take() {
+            Some(item) => item,
+            None => match self.incoming.wait(self.deadline)? {
+                Some(item) => item,
+                None => return Ok(false),
+            },
+        };
         // Before the item is read, which may unwind.
         if let Some(bytes) = self.incoming.take_grant() {
-            let append = match self.side {
-                Side::Caller => proto::append_grant_to_callee,
-                Side::Callee => proto::append_grant_to_caller,
-            };
-            self.outlet.add(&mut |out| append(out, self.id, bytes));
+            self.give_back(bytes);
         }
         read(&item);
         Ok(true)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let append = match self.side {
+            Side::Caller => proto::append_grant_to_callee,
+            Side::Callee => proto::append_grant_to_caller,
+        };
+        self.outlet.add(&mut |out| append(out, self.id, bytes));
     }
 
     /// As [`read_item`](Self::read_item), with a copy of the item.

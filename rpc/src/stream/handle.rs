@@ -52,10 +52,12 @@ impl Handle {
         }
     }
 
+    #[inline]
     pub(super) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
         self.call().ok_or(StreamError::Over)?.read_item(read)
     }
 
+    #[inline]
     fn call(&self) -> Option<&dyn OpenCall> {
         self.shared.as_ref().map(|shared| &*shared.call)
     }

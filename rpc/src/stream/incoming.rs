@@ -44,6 +44,8 @@ pub(super) struct Incoming {
     position: Cell<usize>,
     /// How it ends behind what has arrived: whole, or not.
     end: RefCell<Option<Result<(), StreamError>>>,
+    /// Whether it has no end yet. Apart from that, since it is looked at for each item.
+    is_open: Cell<bool>,
     readers: WaitQueue,
 }
 
@@ -72,6 +74,7 @@ impl Incoming {
             batch: RefCell::default(),
             position: Cell::new(0),
             end: RefCell::new(None),
+            is_open: Cell::new(true),
             readers: WaitQueue::new(),
         }
     }
@@ -79,18 +82,16 @@ impl Incoming {
     /// Keeps an item that has come. Never suspends.
     ///
     /// One that breaks the protocol or a limit ends the stream instead, which its reader sees behind what has come before.
+    #[inline]
     pub(super) fn push(&self, item: &[u8]) {
-        let is_whole = self.end.borrow().as_ref().map(Result::is_ok);
-        match is_whole {
-            None => {}
-            Some(false) => return,
-            Some(true) => return self.break_off("an item came after the end of its stream"),
+        let left = self.left.get();
+        if left <= 0 || !self.is_open.get() {
+            return self.refuse();
         }
-        if self.left.get() <= 0 {
-            return self.break_off("an item came for which there was no window");
-        }
-        self.left.set(self.left.get() - signed(cost(item)));
-        if !self.share.cover(self.beyond()) {
+        let left = left - signed(cost(item));
+        self.left.set(left);
+        // What is within the window is covered from the beginning.
+        if left < 0 && !self.share.cover(self.beyond()) {
             return self.end(Err(StreamError::TooLarge { bytes: item.len(), limit: self.share.window() }));
         }
         let mut arrived = self.arrived.borrow_mut();
@@ -101,8 +102,24 @@ impl Incoming {
         self.readers.wake_one();
     }
 
+    /// An item has come that should not have.
+    #[cold]
+    fn refuse(&self) {
+        let is_whole = self.end.borrow().as_ref().map(Result::is_ok);
+        match is_whole {
+            None => self.break_off("an item came for which there was no window"),
+            Some(true) => self.break_off("an item came after the end of its stream"),
+            Some(false) => {}
+        }
+    }
+
     fn break_off(&self, reason: &str) {
-        *self.end.borrow_mut() = Some(Err(StreamError::Malformed(reason.into())));
+        self.set_end(Err(StreamError::Malformed(reason.into())));
+    }
+
+    fn set_end(&self, end: Result<(), StreamError>) {
+        self.is_open.set(false);
+        self.end.replace(Some(end));
         self.readers.wake_all();
     }
 
@@ -113,24 +130,24 @@ impl Incoming {
 
     /// Ends the stream behind what has come; the first end counts.
     pub(super) fn end(&self, end: Result<(), StreamError>) {
-        self.end.borrow_mut().get_or_insert(end);
-        self.readers.wake_all();
+        if self.is_open.get() {
+            self.set_end(end);
+        }
     }
 
     /// Drops what has come, as nobody will read it, and takes nothing more.
     pub(super) fn stop(&self, why: StreamError) {
-        *self.end.borrow_mut() = Some(Err(why));
         self.arrived.take();
         self.batch.take();
         self.position.set(0);
         self.share.cover(0);
-        self.readers.wake_all();
+        self.set_end(Err(why));
     }
 
     /// Waits for the next item, until the deadline; `None` at the end of a stream that is whole.
     ///
     /// Whoever is cancelled here has taken nothing.
-    pub(super) fn next(&self, deadline: Option<Instant>) -> Result<Option<Taken>, StreamError> {
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<Option<Taken>, StreamError> {
         loop {
             if let Some(taken) = self.take() {
                 return Ok(Some(taken));
@@ -150,17 +167,19 @@ impl Incoming {
 
     /// Takes the next item, if there is one. Never suspends.
     #[inline]
-    fn take(&self) -> Option<Taken> {
+    pub(super) fn take(&self) -> Option<Taken> {
         if self.position.get() == self.batch.borrow().len() && !self.next_batch() {
             return None;
         }
         let batch = self.batch.borrow().clone();
         let start = self.position.get() + LENGTH_BYTES;
-        let length = usize::from_ne_bytes(*batch[self.position.get()..].first_chunk()?);
+        let length = usize::from_ne_bytes(*batch.get(self.position.get()..)?.first_chunk()?);
         let place = start..start + length;
         self.position.set(place.end);
         self.owed.set(self.owed.get() + length + ITEM_COST);
-        self.share.cover(self.beyond());
+        if self.share.is_beyond() {
+            self.share.cover(self.beyond());
+        }
         if !self.readers.is_empty() && !self.is_drained() {
             self.readers.wake_one();
         }
@@ -205,7 +224,7 @@ impl Incoming {
     #[inline]
     pub(super) fn take_grant(&self) -> Option<u64> {
         let owed = self.owed.get();
-        if owed == 0 || owed < self.share.window() / 2 || self.end.borrow().is_some() {
+        if owed == 0 || owed < self.share.window() / 2 || !self.is_open.get() {
             return None;
         }
         self.owed.set(0);
