@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::test::Test;
-use grapeshot_core::{WaitLimit, spawn};
+use grapeshot_core::{State, WaitLimit, spawn};
 use grapeshot_net::process::Command;
 use grapeshot_rpc::Transport;
 use grapeshot_rpc::transport::ChildTransport;
@@ -114,6 +114,35 @@ fn closing_ends_a_read_that_waits() {
         child.close();
         assert!(reader.join().unwrap().is_err());
         assert!(child.exit().wait().unwrap().success());
+    });
+}
+
+#[test]
+fn closing_ends_a_write_that_waits() {
+    Test::new().real_time().run(|| {
+        let child = std::rc::Rc::new(shell("exec sleep 1000").grace(Duration::ZERO));
+        let writer = spawn({
+            let child = child.clone();
+            move || child.write_all_within(&vec![7; 1 << 20], WaitLimit::Never)
+        });
+        while writer.coroutine().info().state != State::Parked {
+            grapeshot_core::yield_now();
+        }
+        let exit = child.exit();
+        child.close();
+        assert!(writer.join().unwrap().is_err());
+        assert_eq!(exit.wait().unwrap().signal(), Some(9));
+    });
+}
+
+#[test]
+fn a_child_that_floods_its_stdout_ends_as_well() {
+    Test::new().real_time().run(|| {
+        let child = shell("exec yes").grace(Duration::from_millis(10));
+        assert_eq!(read_text(&child, 2), "y\n");
+        let exit = child.exit();
+        drop(child);
+        assert!(exit.wait().unwrap().signal().is_some());
     });
 }
 

@@ -75,3 +75,69 @@ impl Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed() -> Framed {
+        Framed::new(16 << 20)
+    }
+
+    /// Gives these pieces, one at a read, and then its end.
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let Some(mut piece) = (!self.0.is_empty()).then(|| self.0.remove(0)) else { return Ok(0) };
+            let rest = piece.split_off(piece.len().min(buf.len()));
+            buf[..piece.len()].copy_from_slice(&piece);
+            if !rest.is_empty() {
+                self.0.insert(0, rest);
+            }
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn memory_follows_what_has_come_not_what_was_announced() {
+        let mut incoming = Incoming::default();
+        let header = (16_u32 << 20).to_be_bytes().to_vec();
+        assert!(incoming.frame(framed(), Pieces(vec![header, vec![7; 1000]])).is_err(), "it ends too early");
+        assert!(incoming.buffer.len() <= 2 * LEAST_READ, "{}", incoming.buffer.len());
+        assert!(incoming.frame(framed(), Pieces(vec![vec![7; 100_000]])).is_err());
+        assert!(incoming.buffer.len() <= 2 * 101_004 + LEAST_READ, "{}", incoming.buffer.len());
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back_when_it_is_empty() {
+        let mut incoming = Incoming::default();
+        let large = [&1_000_000_u32.to_be_bytes()[..], &[7; 1_000_000]].concat();
+        let place = incoming.frame(framed(), Pieces(vec![large])).unwrap().unwrap();
+        assert!(incoming.content(place) == [7; 1_000_000]);
+        assert_eq!(incoming.frame(framed(), Pieces(Vec::new())).unwrap(), None);
+        assert!(incoming.buffer.len() <= KEPT, "{}", incoming.buffer.len());
+    }
+
+    #[test]
+    fn several_frames_of_one_read_come_one_after_the_other() {
+        let mut incoming = Incoming::default();
+        let mut pieces = Pieces(vec![b"\0\0\0\x01a\0\0\0\0\0\0\0\x02bc".to_vec()]);
+        for expected in [&b"a"[..], b"", b"bc"] {
+            let place = incoming.frame(framed(), &mut pieces).unwrap().unwrap();
+            assert_eq!(incoming.content(place), expected);
+        }
+        assert_eq!(incoming.frame(framed(), &mut pieces).unwrap(), None);
+    }
+
+    #[test]
+    fn an_interrupted_read_is_read_again() {
+        struct Interrupted(bool);
+        impl Read for Interrupted {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) { Ok(0) } else { Err(ErrorKind::Interrupted.into()) }
+            }
+        }
+        assert_eq!(Incoming::default().frame(framed(), Interrupted(false)).unwrap(), None);
+    }
+}
