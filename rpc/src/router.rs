@@ -1,6 +1,6 @@
 //! A service put together while the program runs: closures and whole services under names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -226,11 +226,15 @@ impl Service for Router {
         let mut own: Vec<&Entry> = self.methods.values().collect();
         own.sort_by_key(|entry| entry.position);
         let mut list: Vec<MethodInfo> = own.into_iter().map(|entry| entry.description.info.clone()).collect();
-        for (prefix, service) in &self.merged {
-            list.extend(
-                service.methods().into_iter().map(|info| MethodInfo { name: prefix.clone() + &info.name, ..info }),
-            );
+        let mut known: HashSet<String> = self.methods.keys().cloned().collect();
+        // What was merged last counts, so it comes first here; in the list it comes last.
+        let mut groups: Vec<Vec<MethodInfo>> = Vec::new();
+        for (prefix, service) in self.merged.iter().rev() {
+            let named =
+                service.methods().into_iter().map(|info| MethodInfo { name: prefix.clone() + &info.name, ..info });
+            groups.push(named.filter(|info| known.insert(info.name.clone())).collect());
         }
+        list.extend(groups.into_iter().rev().flatten());
         list
     }
 }

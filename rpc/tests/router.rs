@@ -147,6 +147,24 @@ fn what_was_added_last_under_a_name_counts() {
 }
 
 #[test]
+fn a_name_is_listed_once_with_the_signature_that_counts() {
+    let router = Router::new()
+        .merge("", Router::new().method("a", |(_n,): (u8,)| Ok(())).method("b", |()| Ok(())))
+        .merge("", Router::new().method("a", |(_n,): (u16,)| Ok(())).method("c", |()| Ok(())))
+        .method("c", |(_n,): (u32,)| Ok(()));
+    let listed: Vec<String> = router.methods().iter().map(MethodInfo::to_string).collect();
+    assert_eq!(listed, ["c(1: u32)", "b()", "a(1: u16)"]);
+}
+
+#[test]
+fn a_number_of_parameters_that_lies_is_refused() {
+    let router = Router::new().method("sum", |numbers: Vec<i64>| Ok(numbers.iter().sum::<i64>()));
+    let four_thousand_million_and_two_came = [0xdd, 0xff, 0xff, 0xff, 0xff, 1, 2];
+    let failure = router.call("sum", &four_thousand_million_and_two_came, &Context::detached()).unwrap_err();
+    assert_eq!(failure.code, Failure::INVALID_PARAMS);
+}
+
+#[test]
 fn a_failure_of_a_merged_method_goes_no_further() {
     let fails = Router::new().method("a", |()| Err::<(), _>(Failure::new(7, "no")));
     let direct = Direct::to(Router::new().fallback(|_, _, _| Ok(Encoded::nil())).merge("", fails));
