@@ -268,6 +268,19 @@ fn attempts_become_rarer_the_more_have_failed() {
 }
 
 #[test]
+fn without_pauses_a_call_is_told_of_one_failure_and_the_thread_is_not_held() {
+    test::run(|| {
+        let place = Place::of((0..1_000_000).map(|_| Dial::Fails(Duration::ZERO)));
+        let caller = place.reconnecting(steady_backoff(Duration::ZERO));
+        assert_eq!(cause(&call(&caller).unwrap_err()), "dial 1 was refused");
+        let when_down = WhenDown::WaitAtMost(SECOND);
+        let caller = place.reconnecting(ReconnectOptions { when_down, ..steady_backoff(Duration::ZERO) });
+        call(&caller).unwrap_err();
+        assert!(place.dialed.get() <= 1002, "{}", place.dialed.get());
+    });
+}
+
+#[test]
 fn an_attempt_that_takes_too_long_has_failed() {
     test::run(|| {
         let place = Place::of([Dial::Works(SECOND * 1000)]);

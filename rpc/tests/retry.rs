@@ -346,6 +346,17 @@ fn an_id_that_cannot_be_had_leaves_the_call_not_run() {
 }
 
 #[test]
+fn when_asking_for_an_id_takes_all_the_time_the_call_is_not_made() {
+    test::run(|| {
+        let caller = Retrying::new(Script::default());
+        let options = CallOptions { timeout: Some(SECOND / 100), ..repeat(Repeat::Sequenced) };
+        let error = call(&caller, &options).unwrap_err();
+        assert!(matches!(error, CallError::TimedOut { limit, sent: false } if limit == SECOND / 100), "{error}");
+        assert_eq!(caller.inner().attempts(), 0);
+    });
+}
+
+#[test]
 fn an_id_that_the_server_does_not_know_is_replaced_if_nothing_has_run() {
     test::run(|| {
         let caller = Retrying::new(Script::of([Step::Fail(failed(Failure::UNKNOWN_CLIENT)), Step::Answer(5)]));

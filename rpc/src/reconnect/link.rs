@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use grapeshot_core::channel::{WatchReceiver, WatchSender, watch};
 use grapeshot_core::{WaitQueue, now};
@@ -31,6 +31,9 @@ pub enum LinkState {
     /// This side has closed it for good.
     Closed,
 }
+
+/// The shortest wait after an attempt that failed, whatever is drawn or set: one that fails at once is not made in a loop.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 pub(super) struct Link<K: Connect> {
     pub(super) connect: K,
@@ -126,7 +129,8 @@ impl<K: Connect> Link<K> {
         self.failures.set(failures);
         let error = Arc::new(error);
         self.last_error.replace(Some(error.clone()));
-        self.set(State::Down { error, until: now() + self.options.backoff.delay(failures) });
+        let pause = self.options.backoff.delay(failures).max(SHORTEST);
+        self.set(State::Down { error, until: now() + pause });
     }
 
     pub(super) fn close(&self) {

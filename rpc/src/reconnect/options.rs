@@ -15,7 +15,8 @@ pub struct ReconnectOptions {
     pub when_down: WhenDown,
     /// How long a connection must last for its loss not to count as a failure. 1 s.
     pub steady: Duration,
-    /// Whether a lost connection is made again without a call, as a client needs whose server calls it. False.
+    /// Whether a connection, once it was asked for, is made again without a call, as a client needs whose server calls it.
+    /// False.
     pub keep_connected: bool,
 }
 

@@ -98,22 +98,24 @@ impl<K: Connect + 'static> Reconnecting<K> {
     /// A connection, which is waited for if need be.
     fn connection(&self, limit: Option<Duration>) -> Result<Rc<K::Caller>, CallError> {
         let began = now();
+        let mut has_waited = false;
         loop {
             let down = match self.link.look() {
                 Found::Up(caller) => return Ok(caller),
                 Found::Closed => {
                     return Err(CallError::Refused { reason: "this side has closed its connection".to_owned() });
                 }
-                Found::Down { error, until } => Some((error, until)).filter(|(_, until)| now() < *until),
+                Found::Down { error, until } => Some(error).filter(|_| has_waited || now() < until),
                 Found::Idle | Found::Connecting => None,
             };
             let limit = match (down, self.link.options.when_down) {
-                (Some((error, _)), WhenDown::Fail) => return Err(CallError::NotSent { cause: error }),
+                (Some(error), WhenDown::Fail) => return Err(CallError::NotSent { cause: error }),
                 (_, WhenDown::Fail) => limit,
                 (_, WhenDown::WaitAtMost(most)) => Some(limit.map_or(most, |limit| limit.min(most))),
             };
             self.dial()?;
             self.wait_for_change(began, limit)?;
+            has_waited = true;
         }
     }
 
@@ -154,8 +156,9 @@ impl<K: Connect + 'static> Reconnecting<K> {
         let caller = self.connection(request.options.timeout)?;
         let waited = now().saturating_duration_since(began);
         match request.options.timeout {
+            Some(limit) if waited >= limit => Err(CallError::TimedOut { limit, sent: false }),
             Some(limit) if !waited.is_zero() => {
-                let options = CallOptions { timeout: Some(limit.saturating_sub(waited)), ..request.options.clone() };
+                let options = CallOptions { timeout: Some(limit - waited), ..request.options.clone() };
                 call(&caller, &Request { options: &options, ..*request })
             }
             _ => call(&caller, request),

@@ -74,8 +74,11 @@ impl<'a, C: Caller> Attempts<'a, C> {
             let number = numbers.take(&self.retrying.caller, limit)?;
             self.numbering = number.map_or(Numbering::Without, Numbering::Under);
         }
-        // Asking for an id has taken some of the time.
-        let limit = self.limit();
+        // Asking for an id has taken some of the time, if not all.
+        let limit = match self.limit() {
+            Some(Duration::ZERO) => return Err(CallError::TimedOut { limit: Duration::ZERO, sent: false }),
+            limit => limit,
+        };
         let number = match &self.numbering {
             Numbering::Under(number) => Some(number.sequence()),
             Numbering::Without | Numbering::Wanted => None,

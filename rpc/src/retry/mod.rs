@@ -43,6 +43,33 @@
 //! numbers to nothing, repeats only what certainly did not run or is idempotent, and leaves numbered calls to those below it.
 //! These, [`Retrying::beneath`], repeat nothing but numbered calls that may have run.
 //!
+//! # Examples
+//!
+//! ```
+//! use std::cell::Cell;
+//! use grapeshot_core::{spawn, test};
+//! use grapeshot_rpc::reconnect::Reconnecting;
+//! use grapeshot_rpc::replies::AtMostOnce;
+//! use grapeshot_rpc::retry::Retrying;
+//! use grapeshot_rpc::{CallOptions, CallerExt, Client, Repeat, Router, Server};
+//!
+//! test::run(|| {
+//!     let server = Server::bind("127.0.0.1:0").unwrap();
+//!     let address = server.local_addr().unwrap().to_string();
+//!     let balance = Cell::new(0);
+//!     let account = Router::new().method("pay_in", move |(amount,): (i64,)| {
+//!         balance.set(balance.get() + amount);
+//!         Ok(balance.get())
+//!     });
+//!     let server = server.service(AtMostOnce::new(account));
+//!     spawn(move || server.serve());
+//!
+//!     let client = Retrying::new(Reconnecting::new(move || Client::connect(&address)));
+//!     let once = CallOptions { repeat: Repeat::Sequenced, ..CallOptions::default() };
+//!     assert_eq!(client.call_with::<i64>(&once, "pay_in", &(50,)).unwrap(), 50);
+//! });
+//! ```
+//!
 //! # Invariants
 //!
 //! - No attempt is made that the table does not allow, and none after the call's time.
