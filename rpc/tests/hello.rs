@@ -209,3 +209,15 @@ fn a_wrong_key_is_refused_and_the_connection_closed() {
         assert_eq!(now(), began);
     });
 }
+
+#[test]
+fn the_list_of_methods_is_a_call_that_may_be_forbidden() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let forbid = |_: &grapeshot_rpc::Context, method: &str| Err(Failure::new(Failure::FORBIDDEN, method));
+        let _far = Connection::over(far).service(service()).authorize(forbid).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let error = near.methods().unwrap_err();
+        assert_eq!(error.failure().unwrap(), &Failure::new(Failure::FORBIDDEN, "$/methods"));
+    });
+}

@@ -6,6 +6,7 @@ use super::close::CloseReason;
 use super::shared::Shared;
 use crate::error::Failure;
 use crate::proto::{HELLO_METHOD, Hello};
+use crate::service::Service;
 use crate::signature;
 use crate::value::Encoded;
 
@@ -24,15 +25,11 @@ impl Shared {
             self.answer(id, result.as_ref().map(Encoded::as_bytes));
             return Some(self.note_proof());
         }
-        let result = match method {
-            HELLO_METHOD => self.answer_hello(id, params),
-            METHODS_METHOD if self.authorize.is_none() => self.list_methods(),
-            _ => return None,
-        };
-        match result {
-            Ok(Some(result)) => self.answer(id, Ok(result.as_bytes())),
-            Ok(None) => {}
-            Err(failure) => self.answer(id, Err(&failure)),
+        if method != HELLO_METHOD {
+            return None;
+        }
+        if let Err(failure) = self.answer_hello(id, params) {
+            self.answer(id, Err(&failure));
         }
         Some(Ok(()))
     }
@@ -50,20 +47,20 @@ impl Shared {
     }
 
     /// Says what this side knows, and uses from then on what both do.
-    fn answer_hello(&self, id: u32, params: &[u8]) -> Result<Option<Encoded>, Failure> {
+    fn answer_hello(&self, id: u32, params: &[u8]) -> Result<(), Failure> {
         let peer =
             Hello::decode_params(params).map_err(|error| Failure::new(Failure::INVALID_PARAMS, error.to_string()))?;
         let mut own = Vec::new();
         self.hello().append(&mut own);
         self.answer(id, Ok(&own));
         self.agree_with(&peer);
-        Ok(None)
+        Ok(())
     }
 
-    fn list_methods(&self) -> Result<Option<Encoded>, Failure> {
-        let methods = self.service.as_ref().map(|service| service.methods()).unwrap_or_default();
-        let listed = signature::encode_methods(methods);
-        listed.map(Some).map_err(|error| Failure::new(Failure::INTERNAL, error.to_string()))
+    /// The answer to [`METHODS_METHOD`], which is a call like others but for who answers it.
+    pub(super) fn list_methods(service: &dyn Service) -> Result<Encoded, Failure> {
+        let listed = signature::encode_methods(service.methods());
+        listed.map_err(|error| Failure::new(Failure::INTERNAL, error.to_string()))
     }
 
     /// Whether the peer has proven who it is, if it has to.

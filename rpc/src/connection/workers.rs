@@ -24,6 +24,7 @@ use grapeshot_core::{
     Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, report_panic, with_time_limit, yield_now,
 };
 
+use super::builtin::METHODS_METHOD;
 use super::close::CloseReason;
 use super::jobs::Job;
 use super::log::CallEntry;
@@ -255,6 +256,9 @@ impl Shared {
         let context = self.context(job);
         if let Some(authorize) = &self.authorize {
             authorize(&context, job.method())?;
+        }
+        if job.method() == METHODS_METHOD {
+            return Shared::list_methods(&**service);
         }
         let left = self.time_left(job.deadline)?;
         let called = panic::catch_unwind(AssertUnwindSafe(|| {

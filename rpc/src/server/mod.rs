@@ -139,7 +139,8 @@ impl Server {
 
     /// Calls `greet` with each new connection, in a coroutine of its own: through it the server calls its clients.
     ///
-    /// The coroutine is cancelled when the connection is over. A connection that is kept is not kept open:
+    /// It begins when the client has proven who it is, if it has to, and does not wait for a hello: what it calls may go
+    /// without extensions. The coroutine is cancelled when the connection is over. A connection that is kept is not kept open:
     /// keep [`Connection::caller`] to call later.
     pub fn on_connect(mut self, greet: impl Fn(&Connection) + 'static) -> Server {
         self.on_connect = Some(Rc::new(greet));
