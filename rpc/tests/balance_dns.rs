@@ -16,10 +16,13 @@ use grapeshot_rpc::{CallError, CallOptions, Caller, Encoded, OpenCall, Request};
 const SECOND: Duration = Duration::from_secs(1);
 const SERVICE: &str = "_calc._tcp.example.";
 
-/// A name server that knows one service: priority, weight, port, target.
+/// Priority, weight, port, target.
+type Row = (u16, u16, u16, &'static str);
+
+/// A name server that knows one service.
 #[derive(Clone, Default)]
 struct Zone {
-    records: Rc<RefCell<Vec<(u16, u16, u16, &'static str)>>>,
+    records: Rc<RefCell<Vec<Row>>>,
     ttl: Rc<Cell<u32>>,
     code: Rc<Cell<Option<ResponseCode>>>,
     asked: Rc<Cell<usize>>,
@@ -56,7 +59,7 @@ impl Transport for Zone {
 }
 
 impl Zone {
-    fn of(records: &[(u16, u16, u16, &'static str)]) -> Zone {
+    fn of(records: &[Row]) -> Zone {
         let zone = Zone::default();
         zone.ttl.set(60);
         *zone.records.borrow_mut() = records.to_vec();

@@ -26,9 +26,9 @@ pub struct BalancerOptions {
     pub policy: Policy,
     /// When an endpoint is ejected, and for how long.
     pub breaker: BreakerOptions,
-    /// How many percent of the endpoints may be ejected at a time; 50 unless set.
+    /// How many percent of the endpoints may be ejected at a time; 67 unless set, and so two of three.
     ///
-    /// When more than these fail, the others get calls all the same: one that fails late is better than none.
+    /// When more than these fail, the others get calls all the same: one that is wrongly suspected is better than none.
     /// A single endpoint is ejected at 100 only.
     pub ejected_percent: u32,
     /// A second attempt for calls that take long; `None`, and so none, unless set.
@@ -42,7 +42,7 @@ impl Default for BalancerOptions {
         BalancerOptions {
             policy: Policy::default(),
             breaker: BreakerOptions::default(),
-            ejected_percent: 50,
+            ejected_percent: 67,
             hedge: None,
             find_timeout: Duration::from_secs(10),
         }

@@ -12,7 +12,8 @@
 //! # Invariants
 //!
 //! - A call counts only in the state that let it pass: what was begun before an opening neither prolongs it nor ends it.
-//! - In the half-open state one call at a time passes; one that tells nothing makes room for the next.
+//! - In the half-open state one call at a time passes; one that tells nothing makes room for the next, and so does one that
+//!   takes as long as the first opening: a slow method is no reason to stay away.
 //! - The n-th opening in a row lasts 2ⁿ⁻¹ times the first, within a limit. One that comes when the breaker has been closed
 //!   for that limit is a first one again.
 //! - Whoever keeps several breakers may forbid an opening; the breaker then asks again at the next failure.
@@ -128,6 +129,7 @@ pub(crate) struct Breaker {
     /// Goes up with each change of the state.
     generation: Cell<u64>,
     failures_in_a_row: Cell<u32>,
+    last_failure: Cell<Option<Instant>>,
     window: RefCell<Window>,
     /// How many openings there were in a row.
     openings: Cell<u32>,
@@ -143,7 +145,8 @@ enum State {
         until: Instant,
     },
     HalfOpen {
-        is_probed: bool,
+        /// Since when; `None` while no probe is under way.
+        probed: Option<Instant>,
         succeeded: u32,
     },
 }
@@ -156,6 +159,7 @@ impl Breaker {
             state: Cell::new(State::Closed { since: None }),
             generation: Cell::new(0),
             failures_in_a_row: Cell::new(0),
+            last_failure: Cell::new(None),
             openings: Cell::new(0),
         }
     }
@@ -172,6 +176,15 @@ impl Breaker {
         self.failures_in_a_row.get()
     }
 
+    /// The failures in a row of an endpoint that is called all the same, if the last one was not long ago.
+    pub(crate) fn recent_failures(&self, now: Instant) -> u32 {
+        let is_recent = |failure: Instant| now.saturating_duration_since(failure) < self.options.open_time;
+        match self.state.get() {
+            State::Closed { .. } if self.last_failure.get().is_some_and(is_recent) => self.failures_in_a_row.get(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn openings(&self) -> u32 {
         self.openings.get()
     }
@@ -181,8 +194,12 @@ impl Breaker {
         match self.state.get() {
             State::Closed { .. } => true,
             State::Open { until } => now >= until,
-            State::HalfOpen { is_probed, .. } => !is_probed,
+            State::HalfOpen { probed, .. } => self.has_room_for_probe(probed, now),
         }
+    }
+
+    fn has_room_for_probe(&self, probed: Option<Instant>, now: Instant) -> bool {
+        probed.is_none_or(|since| now.saturating_duration_since(since) >= self.options.open_time)
     }
 
     /// Leave for a call, which must be [settled](Self::settle).
@@ -190,11 +207,9 @@ impl Breaker {
         match self.state.get() {
             State::Closed { .. } => {}
             State::Open { until } if now < until => return None,
-            State::Open { .. } => self.enter(State::HalfOpen { is_probed: true, succeeded: 0 }),
-            State::HalfOpen { is_probed: true, .. } => return None,
-            State::HalfOpen { is_probed: false, succeeded } => {
-                self.state.set(State::HalfOpen { is_probed: true, succeeded });
-            }
+            State::Open { .. } => self.enter(State::HalfOpen { probed: Some(now), succeeded: 0 }),
+            State::HalfOpen { probed, .. } if !self.has_room_for_probe(probed, now) => return None,
+            State::HalfOpen { succeeded, .. } => self.state.set(State::HalfOpen { probed: Some(now), succeeded }),
         }
         Some(Pass { generation: self.generation.get() })
     }
@@ -219,6 +234,9 @@ impl Breaker {
         let is_success = verdict == Verdict::Success;
         self.window.borrow_mut().add(is_success, now);
         self.failures_in_a_row.set(if is_success { 0 } else { self.failures_in_a_row.get().saturating_add(1) });
+        if !is_success {
+            self.last_failure.set(Some(now));
+        }
         if is_success || !self.is_too_bad(now) || !may_open() {
             return;
         }
@@ -246,8 +264,8 @@ impl Breaker {
                 self.open(now);
             }
             Verdict::Success if succeeded + 1 >= self.options.probes => self.close(now),
-            Verdict::Success => self.state.set(State::HalfOpen { is_probed: false, succeeded: succeeded + 1 }),
-            Verdict::Nothing => self.state.set(State::HalfOpen { is_probed: false, succeeded }),
+            Verdict::Success => self.state.set(State::HalfOpen { probed: None, succeeded: succeeded + 1 }),
+            Verdict::Nothing => self.state.set(State::HalfOpen { probed: None, succeeded }),
         }
     }
 

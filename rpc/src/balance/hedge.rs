@@ -9,6 +9,7 @@
 //!
 //! Only calls that may run twice are hedged, since both attempts may run: [`Repeat::Idempotent`](crate::Repeat::Idempotent).
 //! A sequence number does not help here, as each server keeps the replies of its own calls only.
+//! The loser tells nothing of its endpoint, and a call whose delay passes without a second attempt is as any other.
 //!
 //! Sources: J. Dean and L. A. Barroso, "The Tail at Scale", 2013, which sends the second request after the 95th percentile
 //! and so adds some 5 % of load.

@@ -99,7 +99,7 @@ impl<C> Members<C> {
         };
         let best = present.iter().filter(takes_calls).map(|member| member.priority.get()).min()?;
         let candidates = || present.iter().filter(takes_calls).filter(|member| member.priority.get() == best);
-        // Not by `choose(candidates())`: what a closure returns by `impl` cannot be cloned through a reference.
+        candidates().for_each(|member| member.load.penalty.set(member.breaker.recent_failures(now)));
         let chosen = self.options.policy.choose(candidates().map(|member| &member.load))?;
         candidates().nth(chosen).cloned()
     }

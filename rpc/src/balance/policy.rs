@@ -16,6 +16,9 @@ pub enum Policy {
     /// One after the other.
     RoundRobin,
     /// The one with the fewest calls in flight for its weight; of equals, one after the other.
+    ///
+    /// Failures in a row of the last second count as calls in flight, here and below:
+    /// an endpoint that fails at once would seem idle else, and draw all calls to itself.
     #[default]
     LeastLoaded,
     /// The less loaded one of two drawn at random (M. Mitzenmacher, "The Power of Two Choices in Randomized Load
@@ -30,13 +33,15 @@ const SHARE: u64 = 100;
 pub(crate) struct Load {
     pub(crate) in_flight: Cell<usize>,
     pub(crate) weight: Cell<u16>,
+    /// Failures that weigh like calls in flight.
+    pub(crate) penalty: Cell<u32>,
     /// What it has been given of its share, in round robin.
     turn: Cell<i64>,
 }
 
 impl Load {
     pub(crate) fn new(weight: u16) -> Load {
-        Load { in_flight: Cell::new(0), weight: Cell::new(weight), turn: Cell::new(0) }
+        Load { in_flight: Cell::new(0), weight: Cell::new(weight), penalty: Cell::new(0), turn: Cell::new(0) }
     }
 
     fn share(&self) -> u64 {
@@ -49,7 +54,7 @@ impl Load {
     }
 
     fn burden_beside(&self, other: &Load) -> u64 {
-        (self.in_flight.get() as u64 + 1).saturating_mul(other.share())
+        (self.in_flight.get() as u64 + u64::from(self.penalty.get()) + 1).saturating_mul(other.share())
     }
 }
 

@@ -76,14 +76,14 @@ fn a_probe_is_one_call_at_a_time() {
 }
 
 #[test]
-fn at_most_half_of_the_endpoints_are_left_out_and_the_error_says_all_of_them() {
+fn at_most_a_share_of_the_endpoints_is_left_out_and_the_error_says_all_of_them() {
     test::run(|| {
         let world = World::default();
         let balancer = Balancer::with_options(["a", "b", "c"], round_robin(), world.make());
         ["a", "b", "c"].iter().for_each(|address| world.set(address, Does::Refuses));
         (0..30).for_each(|_| assert!(call(&balancer).is_err()));
         let ejected = ["a", "b", "c"].iter().filter(|address| is_ejected(&balancer, address)).count();
-        assert_eq!(ejected, 1);
+        assert_eq!(ejected, 2);
         let error = call(&balancer).unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotRun);
         let CallError::NotSent { cause } = &error else { panic!("{error}") };
@@ -94,6 +94,28 @@ fn at_most_half_of_the_endpoints_are_left_out_and_the_error_says_all_of_them() {
             error.to_string(),
             "the call was not sent: all 3 endpoints fail: a: a refused; b: b refused; c: c refused"
         );
+    });
+}
+
+#[test]
+fn an_endpoint_that_fails_at_once_and_may_not_be_left_out_does_not_draw_all_calls_to_itself() {
+    test::run(|| {
+        let world = World::default();
+        // Nobody may be left out, and `a` fails at once where `b` takes a while.
+        let options = options(|options| options.ejected_percent = 0);
+        let balancer = Balancer::with_options(["a", "b"], options, world.make());
+        world.set("a", Does::Refuses);
+        world.set("b", Does::AnswersAfter(SECOND / 10));
+        scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| drop(call(&balancer))));
+            }
+        });
+        let (failed, answered) = (world.calls("a"), world.calls("b"));
+        assert!(failed < answered / 2, "{failed} failed, {answered} answered");
+        world.set("a", Does::Answers);
+        sleep(SECOND);
+        assert!(names(&balancer, 4).contains(&"a".to_owned()), "it is tried again");
     });
 }
 

@@ -101,6 +101,34 @@ fn a_probe_that_tells_nothing_makes_room_for_the_next() {
 }
 
 #[test]
+fn a_probe_that_takes_long_makes_room_for_another_and_still_counts() {
+    let mut bench = Bench::new(|_| {});
+    bench.fail(3);
+    bench.wait(2 * SECOND);
+    let slow = bench.breaker.try_pass(bench.now).unwrap();
+    bench.wait(SECOND * 9 / 10);
+    assert!(!bench.breaker.may_pass(bench.now));
+    bench.wait(SECOND / 10);
+    let second = bench.breaker.try_pass(bench.now).unwrap();
+    assert!(!bench.breaker.may_pass(bench.now));
+    bench.breaker.settle(slow, Verdict::Success, bench.now, || true);
+    assert_eq!(bench.state(), BreakerState::Closed);
+    bench.breaker.settle(second, Verdict::Failure, bench.now, || true);
+    assert_eq!(bench.breaker.failures_in_a_row(), 0, "it belongs to a state that is over");
+}
+
+#[test]
+fn failures_are_recent_for_as_long_as_the_first_opening() {
+    let mut bench = Bench::new(|_| {});
+    bench.fail(2);
+    assert_eq!(bench.breaker.recent_failures(bench.now), 2);
+    bench.wait(SECOND);
+    assert_eq!((bench.breaker.recent_failures(bench.now), bench.breaker.failures_in_a_row()), (0, 2));
+    bench.fail(1);
+    assert_eq!(bench.breaker.recent_failures(bench.now), 0, "it is open, and nobody asks");
+}
+
+#[test]
 fn each_opening_in_a_row_lasts_twice_as_long_within_the_limit() {
     let mut bench = Bench::new(|options| options.max_open_time = 5 * SECOND);
     bench.fail(3);
