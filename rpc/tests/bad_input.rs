@@ -1,5 +1,6 @@
 //! Peers that break the protocol: what can be answered is answered and the connection goes on, what loses the place in the
 //! stream ends this connection and no other, and always it is said what was wrong and where.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! Calls in both directions on one connection, also where each side has room for one call alone.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ fn asking() -> Router {
     Router::new().method("name", |()| Ok("somebody".to_owned())).method_with_context(
         "greet",
         |context: &Context, ()| {
-            let caller = context.caller().expect("there is a connection");
+            let caller = context.caller().unwrap();
             // So that the calls of both sides are under way at the same time.
             sleep(SECOND);
             let name: String = caller.call("name", &()).map_err(|error| match error {

@@ -1,4 +1,5 @@
 //! Calls between two ends of a pair in memory: answers in any order, both directions, and what a call that fails says.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
 //! A caller that goes away: the method that runs for it is unwound, and nothing else is disturbed.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

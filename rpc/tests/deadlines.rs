@@ -1,4 +1,5 @@
 //! Time limits: a caller's limit travels, becomes a limit of the method, and unwinds it.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

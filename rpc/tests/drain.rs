@@ -1,4 +1,5 @@
 //! The end of a server: what runs is finished, what comes is refused in words, and nothing is lost.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! What two sides agree on when they meet, and how a peer is spoken to that knows nothing of it.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

@@ -1,4 +1,5 @@
 //! What is bounded: calls in flight, what waits, what is written, calls a second, and how long silence may last.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 mod peer;
 

@@ -60,16 +60,16 @@ impl Peer {
 
     /// The result of the next message, which has to be the answer to `id`.
     pub(crate) fn result(&mut self, id: u32) -> Value {
-        let message = self.next().expect("an answer");
+        let message = self.next().unwrap();
         assert_eq!(message[..3], [1.into(), id.into(), Value::Nil], "{message:?}");
         message[3].clone()
     }
 
     /// The code and text of the next message, which has to be a failed answer to `id`.
     pub(crate) fn failure(&mut self, id: u32) -> (i64, String) {
-        let message = self.next().expect("an answer");
+        let message = self.next().unwrap();
         assert_eq!(message[..2], [1.into(), id.into()], "{message:?}");
-        let error = message[2].as_array().expect("an error is a list");
+        let error = message[2].as_array().unwrap();
         (error[0].as_i64().unwrap(), error[1].as_str().unwrap().to_owned())
     }
 
