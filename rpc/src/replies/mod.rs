@@ -34,6 +34,7 @@
 //!
 //! One [`AtMostOnce`] serves all connections of a server, so that a caller may come again on another one:
 //! it belongs into [`Server::service`](crate::Server::service), and not into `service_with`, which makes one for each.
+//! What sets something for the coroutine of a method, such as the trace it belongs to, goes inside it.
 //! It belongs to its thread: of a server in several shards each shard has its own, and knows no ids of the others.
 //! What decides who may call belongs around it, since a kept reply is given to whoever has id and number,
 //! and must allow `$/sequence.begin`, or calls come without numbers;
