@@ -356,7 +356,7 @@ fn without_numbers_the_same_weather_runs_calls_twice() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn in_any_weather_no_number_runs_twice(
