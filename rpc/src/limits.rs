@@ -10,8 +10,8 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// How deep arrays and maps may lie in each other; a message's own array is one of them. 32.
     ///
-    /// Reading, printing and dropping a value recurse: without optimisation a level takes up to 5 KiB of a coroutine's stack,
-    /// so that 32 fit on one of 256 KiB, and 40 do not. With optimisation it takes a tenth.
+    /// Reading, printing and dropping a value recurse: without optimisation a level takes up to 5 KiB of a
+    /// coroutine's stack, so that 32 fit on one of 256 KiB, and 40 do not. With optimisation it takes a tenth.
     /// Raise the size of the stacks first ([`grapeshot_core::Runtime::stack_size`]).
     pub depth: usize,
     /// Calls of the peer that run at a time. 256.

@@ -4,8 +4,8 @@
 use grapeshot_rpc::proto::{
     Concerns, Message, MessageFault, Meta, MetaLimits, Scan, ScanError, Scanner, append_callee_item, append_caller_end,
     append_caller_item, append_cancel, append_error_response, append_failure, append_go_away, append_grant_to_callee,
-    append_grant_to_caller, append_notification, append_ping, append_pong, append_request, append_response, peek_call,
-    read_failure,
+    append_grant_to_caller, append_notification, append_ping, append_pong, append_request, append_response, first_item,
+    peek_call, read_failure, whole_item,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -21,7 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
     let mut scanner = Scanner::new(MAX_BYTES, MAX_DEPTH);
     let mut in_pieces = scanner.clone();
     loop {
+        let item = first_item(rest, MAX_BYTES);
         let scanned = scanner.scan(rest);
+        if let Some((item, length)) = item {
+            assert_eq!(scanned, Ok(Scan::Complete(length)));
+            assert_eq!(Message::parse(&rest[..length]), Ok(item));
+        }
         assert_eq!(scan_in_pieces(&mut in_pieces, rest, usize::from(*piece) + 1), scanned);
         match scanned {
             Ok(Scan::Complete(length)) => {
@@ -54,6 +59,9 @@ fn check_frame(frame: &[u8]) {
     let mut rest = frame;
     rmpv::decode::read_value(&mut rest).expect("rmpv finds a value there as well");
     assert!(rest.is_empty(), "of the same length");
+    if let Some(item) = whole_item(frame) {
+        assert_eq!(Message::parse(frame), Ok(item));
+    }
     match Message::parse(frame) {
         Ok(message) => check_message(frame, message),
         Err(error) => {

@@ -1,9 +1,9 @@
 //! The error of an answer: how this crate writes it, and how many forms others have for it.
 //!
 //! MessagePack-RPC leaves the error's form to the service.
-//! This crate writes `[code, message]` or `[code, message, data]`, the first of which is what Neovim writes and reads (`:help rpc`).
-//! It reads these, a text alone (the Python and C++ libraries), a map with `code`, `message` and `data` (JSON-RPC 2.0 §5.1),
-//! and takes anything else for data.
+//! This crate writes `[code, message]` or `[code, message, data]`; the first of them is Neovim's own form (`:help rpc`).
+//! It reads these, a text alone (the Python and C++ libraries), a map with `code`, `message` and `data`
+//! (JSON-RPC 2.0 §5.1), and takes anything else for data.
 
 use rmpv::Value;
 

@@ -26,7 +26,7 @@ pub(super) fn head(bytes: &[u8]) -> Head {
     let Some(&lead) = bytes.first() else {
         return Head::Short;
     };
-    // One look instead of a jump: a stream of messages has all formats mixed, and no processor guesses which comes next.
+    // One look instead of a jump: messages have all formats mixed, and no processor guesses which comes next.
     let length = SCALAR_LENGTHS[usize::from(lead)];
     if length > 0 {
         return Head::Scalar(usize::from(length));
@@ -66,7 +66,7 @@ const fn scalar_length(lead: u8) -> u8 {
 
 /// Heads with a length of their own.
 fn long_head(lead: u8, bytes: &[u8]) -> Head {
-    // bin, ext, str, array and map; each with a length of 1, 2 or 4 bytes, but for arrays and maps, which have no short form.
+    // bin, ext and str have lengths of 1, 2 or 4 bytes, arrays and maps of 2 or 4.
     let width = match lead {
         0xc4 | 0xc7 | 0xd9 => 1,
         0xc5 | 0xc8 | 0xda | 0xdc | 0xde => 2,

@@ -206,7 +206,8 @@ impl<'a> Parser<'a> {
         Ok(Message::Notification { method, params, meta: self.meta(4)? })
     }
 
-    /// The id of a request or a response: until it is read, nobody can be told of a fault, and the one who waits would wait for ever.
+    /// The id of a request or a response. Until it is read, nobody can be told of a fault,
+    /// and the one who waits would wait for ever.
     #[inline]
     fn call_id(&mut self, concerns: fn(u32) -> Concerns) -> Parsed<u32> {
         if self.arity < 2 {

@@ -72,7 +72,8 @@ pub struct Scanner {
 struct Place {
     /// Where the next head begins; beyond the bytes that are there while a body is on its way.
     next: usize,
-    /// The bytes that the message has at least: those before `next`, and one for each value that is announced and lacking.
+    /// The bytes that the message has at least: those before `next`, and one for each value that is announced
+    /// and lacking.
     least: usize,
     /// How many values the innermost container lacks; with none open, whether the message itself does.
     lacking: usize,
@@ -90,7 +91,8 @@ impl Scanner {
         Scanner { max_bytes, max_depth, place: Place::START, around: Vec::new() }
     }
 
-    /// Changes the limit on bytes, such as after the peer has named its own; it holds for the message that has begun, too.
+    /// Changes the limit on bytes, such as after the peer has named its own.
+    /// It holds for the message that has begun, too.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
     }
