@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example rpc_call -- 127.0.0.1:7000 add '[19, 23]'
-//! cargo run --release --example rpc_call -- --unix /tmp/calls.sock echo '[{"a": [1, null]}]'
+//! cargo run --release --example rpc_call -- --unix ./calls.sock echo '[{"a": [1, null]}]'
 //! cargo run --release --example rpc_call -- --notify 127.0.0.1:7000 bump '[5]'
 //! cargo run --release --example rpc_call -- 127.0.0.1:7000 '$/methods' '[]'
 //! ```

@@ -1,7 +1,7 @@
 //! Answers calls: a handful of methods to try an RPC client on.
 //!
 //! ```sh
-//! cargo run --release --example rpc_server -- --listen 127.0.0.1:7000 --listen /tmp/calls.sock
+//! cargo run --release --example rpc_server -- --listen 127.0.0.1:7000 --listen ./calls.sock
 //! cargo run --release --example rpc_call -- 127.0.0.1:7000 add '[19, 23]'
 //! ```
 //!
