@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use grapeshot_core::{now, scope, sleep, spawn, test, with_timeout, yield_now};
+use grapeshot_core::test::{self, Test};
+use grapeshot_core::{now, scope, sleep, spawn, with_timeout, yield_now};
 use grapeshot_net::memory::{self, Faults};
 use grapeshot_rpc::stream::{BothStreaming, CalleeStreaming, CallerStreaming, Items, Sink};
 use grapeshot_rpc::{
@@ -575,24 +576,51 @@ fn a_sink_that_outlives_its_method_sends_nothing() {
 }
 
 #[test]
-fn many_streams_at_once_do_not_mix() {
-    test::run(|| {
-        let (caller, _callee) = connect_with(window_of(64), arithmetic);
-        scope(|scope| {
-            for start in 0..50 {
-                let caller = &caller;
-                scope.spawn(move || {
-                    let (sink, doubled) = open_double(caller).split();
-                    let sender = spawn(move || {
-                        (start..start + 40).for_each(|number| sink.send(&number).unwrap());
-                        sink.finish();
-                    });
-                    let came: Vec<u64> = doubled.items().map(Result::unwrap).collect();
-                    assert_eq!(came, (start..start + 40).map(|number| 2 * number).collect::<Vec<_>>());
-                    assert_eq!(doubled.finish().unwrap(), 40);
-                    sender.join().unwrap();
+fn many_streams_at_once_do_not_mix_in_any_order_of_turns() {
+    (0..20).for_each(|seed| Test::new().seed(seed).run(double_in_many_streams));
+}
+
+fn double_in_many_streams() {
+    let (caller, _callee) = connect_with(window_of(64), arithmetic);
+    scope(|scope| {
+        for start in 0..50 {
+            let caller = &caller;
+            scope.spawn(move || {
+                let (sink, doubled) = open_double(caller).split();
+                let sender = spawn(move || {
+                    (start..start + 40).for_each(|number| sink.send(&number).unwrap());
+                    sink.finish();
                 });
-            }
-        });
+                let came: Vec<u64> = doubled.items().map(Result::unwrap).collect();
+                assert_eq!(came, (start..start + 40).map(|number| 2 * number).collect::<Vec<_>>());
+                assert_eq!(doubled.finish().unwrap(), 40);
+                sender.join().unwrap();
+            });
+        }
     });
+}
+
+#[test]
+fn streams_that_are_cut_off_at_any_moment_leave_the_connection_as_it_was() {
+    for millis in 0..40 {
+        Test::new().seed(millis).run(move || {
+            let (near, far) = memory::Builder::new()
+                .to_far(Faults::new().seed(millis).delays(Duration::from_millis(1)..Duration::from_millis(5)))
+                .to_near(Faults::new().seed(millis + 1).delays(Duration::from_millis(1)..Duration::from_millis(5)))
+                .pair();
+            let callee = Connection::over(far).limits(window_of(50)).service(Methods(arithmetic)).accept().unwrap();
+            let caller = Connection::over(near).limits(window_of(50)).open().unwrap();
+            let cut = with_timeout(Duration::from_millis(millis), || {
+                let call = open_double(&caller);
+                for number in 0.. {
+                    call.send(&number).unwrap();
+                    assert_eq!(call.recv().unwrap(), Some(2 * number));
+                }
+            });
+            assert!(cut.is_err());
+            assert!(callee.wait_idle(Some(now() + Duration::from_secs(1))));
+            assert_eq!(open_count(&caller).finish().unwrap(), 100);
+            assert_eq!(caller.calls_in_flight(), 0);
+        });
+    }
 }

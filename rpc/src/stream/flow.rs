@@ -15,7 +15,7 @@ use crate::error::{Failure, StreamError};
 use crate::proto;
 use crate::service::CalleeStreams;
 use crate::stream::budget::Share;
-use crate::stream::incoming::{self, Incoming};
+use crate::stream::incoming::{self, Incoming, Taken};
 use crate::stream::outgoing::Outgoing;
 use crate::value::Encoded;
 
@@ -157,20 +157,30 @@ impl Flow {
     pub(crate) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
         let item = match self.incoming.take() {
             Some(item) => item,
-            None => match self.incoming.wait(self.deadline)? {
+            None => match self.wait_item()? {
                 Some(item) => item,
                 None => return Ok(false),
             },
         };
         // Before the item is read, which may unwind.
-        if let Some(bytes) = self.incoming.take_grant() {
-            self.give_back(bytes);
+        if self.incoming.owes() && self.outlet.has_room() {
+            self.give_back();
         }
         read(&item);
         Ok(true)
     }
 
-    fn give_back(&self, bytes: u64) {
+    /// Waits for the next item. What is owed is given back before, since the peer may be waiting for it.
+    fn wait_item(&self) -> Result<Option<Taken>, StreamError> {
+        // A peer that sends and reads nothing shall not fill the output with grants.
+        if self.incoming.owes() && self.outlet.wait_for_room(self.deadline) {
+            self.give_back();
+        }
+        self.incoming.wait(self.deadline)
+    }
+
+    fn give_back(&self) {
+        let Some(bytes) = self.incoming.take_grant() else { return };
         let append = match self.side {
             Side::Caller => proto::append_grant_to_callee,
             Side::Callee => proto::append_grant_to_caller,

@@ -27,7 +27,6 @@ struct Shared {
 }
 
 /// The other half: it sends as long as the call lives.
-#[derive(Clone)]
 pub(super) struct SendingHalf {
     shared: Weak<Shared>,
 }

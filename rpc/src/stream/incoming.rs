@@ -220,14 +220,19 @@ impl Incoming {
         }
     }
 
-    /// What is to be granted back now: nothing until it is half a window, or when no more will come.
+    /// Whether it is time to grant back what was taken: it is half a window, and more may come.
     #[inline]
-    pub(super) fn take_grant(&self) -> Option<u64> {
+    pub(super) fn owes(&self) -> bool {
         let owed = self.owed.get();
-        if owed == 0 || owed < self.share.window() / 2 || !self.is_open.get() {
+        owed > 0 && owed >= self.share.window() / 2 && self.is_open.get()
+    }
+
+    /// What is to be granted back now, if it is time.
+    pub(super) fn take_grant(&self) -> Option<u64> {
+        if !self.owes() {
             return None;
         }
-        self.owed.set(0);
+        let owed = self.owed.replace(0);
         self.left.set(self.left.get() + signed(owed));
         Some(owed as u64)
     }

@@ -172,6 +172,27 @@ fn a_window_is_granted_back_by_halves() {
 }
 
 #[test]
+fn a_grant_waits_for_room_and_the_items_do_not() {
+    test::run(|| {
+        let call = call(100);
+        call.to_caller.is_full.set(true);
+        call.callee.item(&item(1, 90));
+        assert_eq!(next(&call.callee).unwrap(), Some(item(1, 90)));
+        let reader = spawn({
+            let callee = call.callee.clone();
+            move || next(&callee)
+        });
+        yield_now();
+        assert_eq!(call.to_caller.len(), 0);
+        call.to_caller.is_full.set(false);
+        yield_now();
+        assert_eq!(call.to_caller.len(), 1);
+        call.callee.item(&item(2, 90));
+        assert_eq!(reader.join().unwrap().unwrap(), Some(item(2, 90)));
+    });
+}
+
+#[test]
 fn nothing_is_granted_for_a_stream_that_has_ended() {
     test::run(|| {
         let call = call(100);
