@@ -21,7 +21,7 @@ use grapeshot::rpc::reconnect::{ReconnectOptions, Reconnecting};
 use grapeshot::rpc::retry::{Backoff, Retrying};
 use grapeshot::rpc::{CallError, CallOptions, Caller, CallerExt, Client, Outcome, Repeat};
 use grapeshot::{RateLimiter, scope, test};
-use grapeshot_harness::{Ready, Running, TempDir, example};
+use grapeshot_harness::{End, Ready, Running, TempDir, example};
 
 /// Only a failure waits this long; a debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -174,4 +174,28 @@ fn killing_and_restarting_servers_loses_no_answered_call_and_runs_no_numbered_on
     let in_vain = |number: &u64| repeat(*number) == Repeat::Idempotent && heard[number].is_err();
     assert_eq!(heard.keys().filter(|number| in_vain(number)).count(), 0, "{counts}");
     assert!(heard.values().all(|heard| *heard != Err(Outcome::Ran)), "{counts}");
+}
+
+#[test]
+fn the_example_tells_what_was_answered_and_what_ran() {
+    let output = example("balanced_client").unwrap().arg("3000").output(PATIENCE).unwrap();
+    let said = output.assert_success().stdout.text().into_owned();
+    let parts = [
+        "servers: ",
+        "after 1000 calls",
+        "is killed",
+        "it is back",
+        "calls: ",
+        "run twice: 0, answered and not run: 0",
+    ];
+    assert!(parts.iter().all(|part| said.contains(part)), "{output}");
+}
+
+#[test]
+fn bad_arguments_get_a_usage_line_and_code_2() {
+    for arguments in [&["no"][..], &["0"], &["serve"], &["1", "2"]] {
+        let output = example("balanced_client").unwrap().args(arguments).output(PATIENCE).unwrap();
+        assert!(matches!(output.end, End::Exited(status) if status.code() == Some(2)), "{output}");
+        assert!(output.stderr.text().starts_with("usage: balanced_client"), "{output}");
+    }
 }

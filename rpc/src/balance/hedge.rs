@@ -29,10 +29,10 @@ use crate::retry::{BudgetOptions, RetryBudget};
 use crate::value::Encoded;
 
 /// Of how many methods the latencies are kept apart; all others are taken together.
-pub const MAX_METHODS: usize = 64;
+pub const MAX_HEDGED_METHODS: usize = 64;
 
 /// A delay from observation is no shorter than this: below, a second attempt costs more than it saves.
-pub const MIN_DELAY: Duration = Duration::from_millis(1);
+pub const MIN_HEDGE_DELAY: Duration = Duration::from_millis(1);
 
 const ANSWERING: Reason = Reason::Other("the first answer to a hedged call");
 
@@ -70,7 +70,7 @@ pub(crate) struct Hedging {
     won: Cell<u64>,
 }
 
-/// The name under which the methods beyond the limit are kept: no method is called so, as it would be one too many.
+/// The name under which the methods beyond the limit are kept. A method that is called so is one of them.
 const OTHERS: &str = "";
 
 impl Hedging {
@@ -100,7 +100,7 @@ impl Hedging {
             HedgeDelay::Percentile(percent) => {
                 let mut latencies = self.latencies.borrow_mut();
                 let name = if latencies.contains_key(method) { method } else { OTHERS };
-                Some(latencies.get_mut(name)?.percentile(percent.min(100), now())?.max(MIN_DELAY))
+                Some(latencies.get_mut(name)?.percentile(percent.min(100), now())?.max(MIN_HEDGE_DELAY))
             }
         }
     }
@@ -114,7 +114,7 @@ impl Hedging {
         if let Some(of_method) = latencies.get_mut(method) {
             return of_method.add(took, now());
         }
-        let name = if latencies.len() < MAX_METHODS { method } else { OTHERS };
+        let name = if latencies.len() < MAX_HEDGED_METHODS { method } else { OTHERS };
         latencies.entry(name.to_owned()).or_insert_with(Latencies::new).add(took, now());
     }
 }

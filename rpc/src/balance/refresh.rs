@@ -8,7 +8,7 @@
 //!
 //! # Invariants
 //!
-//! - The source is asked by one coroutine at a time, and no two questions are closer than [`MIN_PAUSE`].
+//! - The source is asked by one coroutine at a time, and no two questions are closer than [`MIN_FIND_PAUSE`].
 //! - The coroutine ends with its balancer, and when the source says that nothing will change.
 
 use std::cell::{Cell, RefCell};
@@ -26,7 +26,7 @@ use crate::error::CallError;
 use crate::retry::Backoff;
 
 /// How far two questions to a source are apart at least.
-pub const MIN_PAUSE: Duration = Duration::from_secs(1);
+pub const MIN_FIND_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long to wait after a source has failed.
 const AFTER_FAILURE: Backoff = Backoff { first: Duration::from_secs(2), most: Duration::from_secs(30) };
@@ -176,14 +176,14 @@ impl<C> Work<C> {
                 Err(error) => {
                     failures += 1;
                     drop(self.error.replace(Some(Arc::new(error))));
-                    Some(MIN_PAUSE + AFTER_FAILURE.delay(failures))
+                    Some(MIN_FIND_PAUSE + AFTER_FAILURE.delay(failures))
                 }
             };
             self.is_asking.set(false);
             self.asked.wake_all();
             let Some(pause) = pause else { return };
             let _ = self.next.wait_until(PAUSING, now().checked_add(pause));
-            sleep_until(began + MIN_PAUSE);
+            sleep_until(began + MIN_FIND_PAUSE);
         }
     }
 }
