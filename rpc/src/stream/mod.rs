@@ -18,6 +18,19 @@
 //!   [`Limits::in_flight`](crate::Limits::in_flight) windows and [`OVERSHOOT_MESSAGES`] messages of the longest kind.
 //! - Who sends beyond its window ends its own stream, with an error that says so.
 //!
+//! # On the wire
+//!
+//! | message | means |
+//! |---|---|
+//! | `[4, id, item]` | an item from the caller of call `id` |
+//! | `[5, id, error]` | the end of the caller's stream; nil when it is whole |
+//! | `[6, id, item]` | an item from the callee; its stream ends with the answer |
+//! | `[7, id, bytes]`, `[8, id, bytes]` | the caller, or the callee, may send so many bytes more |
+//!
+//! An item costs its bytes and 16 more, so that empty ones are bounded too. A sender may send a whole item while its window
+//! is above zero. A callee says in its hello with what window each caller's stream begins, and a caller says with its call
+//! with what window the callee's does; that it says so makes the call one with streams.
+//!
 //! # What is absent
 //!
 //! Streams need a peer that knows them: a plain one is refused when the call is made.
