@@ -114,7 +114,8 @@ where
     }
 
     fn end_writing(&self) -> io::Result<()> {
-        (&*self.stream("flush")?).flush()
+        let stream = self.stream("flush")?;
+        self.writing.run("flush", WaitLimit::Never, || (&*stream).flush())
     }
 
     fn close(&self) {
