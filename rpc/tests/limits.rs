@@ -279,3 +279,32 @@ fn a_server_ends_a_connection_on_which_nothing_happens() {
         assert!(took >= 900 * SECOND && took < 940 * SECOND, "{took:?}");
     });
 }
+
+#[test]
+fn large_requests_that_run_hold_back_further_ones() {
+    test::run(|| {
+        let service = Router::new().method("hold", |(bytes,): (String,)| {
+            sleep(SECOND);
+            Ok(bytes.len())
+        });
+        let few = limits(|limits| {
+            limits.frame_bytes = 100_000;
+            limits.waiting_bytes = 50_000;
+        });
+        let (near, far) = memory::pair();
+        let server = Connection::over(far).service(service).limits(few).accept().unwrap();
+        let near = Connection::over(near).extensions(Extensions::Off).open().unwrap();
+        let calls: Vec<_> = (0..10)
+            .map(|_| {
+                let near = near.clone();
+                spawn(move || near.call::<usize>("hold", &("x".repeat(60_000),)).unwrap())
+            })
+            .collect();
+        sleep(SECOND / 2);
+        // What is held is at most the longest request, what may wait, and the one that made it too much.
+        assert_eq!(server.calls_running(), 3);
+        for call in calls {
+            assert_eq!(call.join().unwrap(), 60_000);
+        }
+    });
+}

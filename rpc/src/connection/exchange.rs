@@ -88,7 +88,7 @@ impl Shared {
         })?;
         pending.answered.set(false);
         self.calls.set_position(id, position);
-        if self.jobs.is_waiting() {
+        if self.jobs.is_waiting() || !self.eased.is_empty() {
             self.review_jobs();
         }
         Ok(pending)

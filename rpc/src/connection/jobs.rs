@@ -50,7 +50,8 @@ impl Job {
         &self.frame[self.params.clone()]
     }
 
-    fn cost(&self) -> usize {
+    /// What it takes of the memory for calls of the peer.
+    pub(super) fn cost(&self) -> usize {
         self.frame.len() + JOB_BYTES
     }
 }
@@ -70,6 +71,8 @@ pub(super) struct Active {
 pub(super) struct Jobs {
     queue: RefCell<VecDeque<Job>>,
     queued_bytes: Cell<usize>,
+    /// Of the jobs that wait and of those that run.
+    held_bytes: Cell<usize>,
     active: RefCell<HashMap<u32, Active, Seeded>>,
     running: Cell<usize>,
     /// How many of those that run are notifications.
@@ -83,6 +86,7 @@ impl Jobs {
         Jobs {
             queue: RefCell::default(),
             queued_bytes: Cell::new(0),
+            held_bytes: Cell::new(0),
             active: RefCell::new(HashMap::with_hasher(Seeded(random_u64()))),
             running: Cell::new(0),
             notifications: Cell::new(0),
@@ -167,7 +171,8 @@ impl Jobs {
     /// Cancels every request, and forgets those that wait. Notifications stay: nobody has to be there for them.
     pub(super) fn cancel_requests(&self) -> Vec<TimeLimit> {
         self.queue.borrow_mut().retain(|job| job.id.is_none());
-        self.queued_bytes.set(self.queue.borrow().iter().map(Job::cost).sum());
+        let left = self.queue.borrow().iter().map(Job::cost).sum();
+        self.held_bytes.set(self.held_bytes.get() - (self.queued_bytes.replace(left) - left));
         let mut active = self.active.borrow_mut();
         active
             .values_mut()
@@ -185,6 +190,7 @@ impl Jobs {
 
     pub(super) fn push(&self, job: Job) {
         self.queued_bytes.set(self.queued_bytes.get() + job.cost());
+        self.held_bytes.set(self.held_bytes.get() + job.cost());
         self.queue.borrow_mut().push_back(job);
     }
 
@@ -194,7 +200,7 @@ impl Jobs {
         if !self.may_start(calls_out) {
             return None;
         }
-        let job = self.pop()?;
+        let job = self.pop_front()?;
         self.running.set(self.running.get() + 1);
         if job.id.is_none() {
             self.notifications.set(self.notifications.get() + 1);
@@ -204,13 +210,21 @@ impl Jobs {
 
     /// Takes the next job off the line in order not to run it.
     pub(super) fn pop(&self) -> Option<Job> {
+        let job = self.pop_front()?;
+        self.held_bytes.set(self.held_bytes.get() - job.cost());
+        Some(job)
+    }
+
+    fn pop_front(&self) -> Option<Job> {
         let job = self.queue.borrow_mut().pop_front()?;
         self.queued_bytes.set(self.queued_bytes.get() - job.cost());
         Some(job)
     }
 
-    pub(super) fn done(&self, is_notification: bool) {
+    /// Notes the end of a job that ran and had this cost.
+    pub(super) fn done(&self, is_notification: bool, cost: usize) {
         self.running.set(self.running.get() - 1);
+        self.held_bytes.set(self.held_bytes.get() - cost);
         if is_notification {
             self.notifications.set(self.notifications.get() - 1);
         }
@@ -232,6 +246,10 @@ impl Jobs {
 
     pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes.get()
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
     }
 
     /// How many run.

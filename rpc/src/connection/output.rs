@@ -21,7 +21,7 @@ use std::time::Instant;
 use grapeshot_core::{Reason, Unparked, WaitQueue};
 
 /// A buffer that has grown beyond this is not kept for the next turn.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_BYTES: usize = 64 << 10;
 
 /// What one side has to say on a connection.
 pub(super) struct Output {
@@ -85,9 +85,10 @@ impl Output {
         self.unsent() > self.limit
     }
 
-    /// Whether even whoever must not wait should.
-    pub(super) fn is_overfull(&self) -> bool {
-        self.unsent() > self.limit.saturating_mul(2)
+    /// Whether even the reader should wait, which answers by itself only what is small: those who wait before they append
+    /// leave at most the limit and one message, and the reader as much again as the limit.
+    pub(super) fn is_overfull(&self, longest: usize) -> bool {
+        self.unsent() > self.limit.saturating_mul(2).saturating_add(longest)
     }
 
     /// Waits until there is room for another message, or until `deadline`; says whether there is.

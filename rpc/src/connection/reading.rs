@@ -390,18 +390,27 @@ impl Shared {
 
     /// Waits while the peer does not read what the reader itself answers.
     pub(super) fn wait_while_overfull(&self) {
-        if self.output.is_overfull() {
+        if self.output.is_overfull(self.longest.get()) {
             self.output.wait_for_room(None);
         }
     }
 
-    /// Waits while too many requests wait for a worker, unless the peer waits for this side in its turn.
+    /// Waits while the peer's requests take too much, unless the peer waits for this side in its turn.
     pub(super) fn wait_while_loaded(&self) {
-        while self.jobs.queued_bytes() > self.limits.waiting_bytes && self.is_open() {
+        while self.is_loaded() && self.is_open() {
             if !self.eased.wait(Reason::Other("the calls of the peer to end")) {
                 return;
             }
         }
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.jobs.queued_bytes() > self.limits.waiting_bytes || self.holds_much() && self.calls.len() == 0
+    }
+
+    /// Whether the requests that run and wait take as much as is allowed: the longest one, and what may wait besides.
+    pub(super) fn holds_much(&self) -> bool {
+        self.jobs.held_bytes() > self.limits.waiting_bytes.saturating_add(self.limits.frame_bytes)
     }
 }
 

@@ -31,7 +31,7 @@ use super::log::CallEntry;
 use super::shared::Shared;
 use crate::error::Failure;
 use crate::proto::{Extension, Meta, MetaError, MetaLimits, Metadata};
-use crate::service::{CalleeStreams, Context};
+use crate::service::{CalleeStreams, Context, Service};
 use crate::value::Encoded;
 
 /// How many calls a worker runs before it gives way to others.
@@ -112,7 +112,7 @@ impl Shared {
         {
             return Err(Failure::new(Failure::BUSY, "more calls a second than the limit"));
         }
-        if self.jobs.may_be_stuck(self.calls.len()) {
+        if self.jobs.may_be_stuck(self.calls.len()) || self.holds_much() {
             return Err(busy());
         }
         let Some(meta) = meta else { return Ok(None) };
@@ -162,8 +162,9 @@ impl Shared {
         }
     }
 
-    /// Looks anew at the requests that wait, when this side begins to wait for the peer.
+    /// Looks anew at the requests that wait, and those that the reader waits with, when this side begins to wait for the peer.
     pub(super) fn review_jobs(self: &Rc<Shared>) {
+        self.eased.wake_all();
         if self.jobs.may_be_stuck(self.calls.len()) {
             self.refuse_waiting(&busy());
         } else {
@@ -203,10 +204,9 @@ impl Shared {
                 if self.jobs.is_waiting() {
                     self.call_a_worker();
                 }
-                if !self.eased.is_empty() && self.jobs.queued_bytes() <= self.limits.waiting_bytes / 2 {
-                    self.eased.wake_all();
-                }
+                self.ease();
                 self.run(job);
+                self.ease();
             }
             if left == 0 {
                 yield_now();
@@ -219,6 +219,13 @@ impl Shared {
         }
     }
 
+    /// Lets the reader go on when there is room again.
+    fn ease(&self) {
+        if !self.eased.is_empty() && self.jobs.queued_bytes() <= self.limits.waiting_bytes / 2 {
+            self.eased.wake_all();
+        }
+    }
+
     fn wait_for_work(&self) -> bool {
         let until = Shared::deadline_after(Some(IDLE_TIMEOUT));
         self.idle_workers.wait_until(Reason::Other("a call of the peer"), until) == Unparked::Woken
@@ -227,7 +234,7 @@ impl Shared {
     /// Runs a job and answers it.
     fn run(self: &Rc<Shared>, job: Job) {
         let began = now();
-        let running = Running { shared: self, id: job.id, is_notification: job.id.is_none() };
+        let running = Running { shared: self, id: job.id, is_notification: job.id.is_none(), cost: job.cost() };
         if job.id.is_some_and(|id| self.jobs.is_cancelled(id)) {
             return;
         }
@@ -254,19 +261,13 @@ impl Shared {
             return Err(Failure::new(Failure::METHOD_NOT_FOUND, "this side has no methods"));
         };
         let context = self.context(job);
-        if let Some(authorize) = &self.authorize {
-            authorize(&context, job.method())?;
-        }
-        if job.method() == METHODS_METHOD {
-            return Shared::list_methods(&**service);
-        }
         let left = self.time_left(job.deadline)?;
         let called = panic::catch_unwind(AssertUnwindSafe(|| {
             with_time_limit(left, |limit| {
-                if let Some(id) = job.id {
-                    self.jobs.set_limit(id, limit);
+                if job.id.is_some_and(|id| !self.jobs.set_limit(id, limit)) {
+                    return Err(Failure::new(Failure::CANCELLED, "the caller has gone"));
                 }
-                service.call(job.method(), job.params(), &context)
+                self.call_method(&**service, job, &context)
             })
         }));
         match called {
@@ -277,6 +278,16 @@ impl Shared {
                 report_panic(&Panic::from_payload(payload));
                 Err(Failure::new(Failure::INTERNAL, "the method panicked"))
             }
+        }
+    }
+
+    fn call_method(&self, service: &dyn Service, job: &Job, context: &Context) -> Result<Encoded, Failure> {
+        if let Some(authorize) = &self.authorize {
+            authorize(context, job.method())?;
+        }
+        match job.method() {
+            METHODS_METHOD => Shared::list_methods(service),
+            method => service.call(method, job.params(), context),
         }
     }
 
@@ -322,6 +333,7 @@ struct Running<'a> {
     /// The request that is still to be answered.
     id: Option<u32>,
     is_notification: bool,
+    cost: usize,
 }
 
 impl Running<'_> {
@@ -344,7 +356,7 @@ impl Drop for Running<'_> {
         if self.id.is_some() {
             self.finish(Err(&Failure::new(Failure::CANCELLED, "the method was cancelled")));
         }
-        self.shared.jobs.done(self.is_notification);
+        self.shared.jobs.done(self.is_notification, self.cost);
         self.shared.note_change();
         // Somebody cancelled the worker itself: another takes its place.
         if thread::panicking() && self.shared.jobs.is_waiting() {
