@@ -380,11 +380,11 @@ fn dropping_it_cancels_what_runs() {
 }
 
 #[test]
-fn a_hundred_thousand_calls_leave_nothing_behind() {
+fn ten_thousand_calls_leave_nothing_behind() {
     test::run(|| {
         let service = service();
         let client = begin(&service);
-        for number in 1..=100_000 {
+        for number in 1..=10_000 {
             call_from(&service, "bump", Sequence { client, number, lowest: number }).unwrap();
         }
         let counts = service.counts();
