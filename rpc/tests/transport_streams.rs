@@ -14,6 +14,9 @@ use grapeshot_tls::{ClientCertificates, ClientConfig, ServerConfig, TlsStream};
 
 type Pair = (Box<dyn Transport>, Box<dyn Transport>);
 
+/// A kind of transport, by its name, and how two that are connected are made.
+type Kind = (&'static str, fn() -> Pair);
+
 fn tcp() -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -55,8 +58,7 @@ fn tls() -> Pair {
     (Box::new(near), Box::new(far))
 }
 
-const KINDS: &[(&str, fn() -> Pair)] =
-    &[("TCP", tcp), ("Unix", unix), ("memory", memory_pair), ("any stream", any), ("TLS", tls)];
+const KINDS: &[Kind] = &[("TCP", tcp), ("Unix", unix), ("memory", memory_pair), ("any stream", any), ("TLS", tls)];
 
 fn each(check: impl Fn(&str, Pair) + Copy + 'static) {
     for &(name, pair) in KINDS {
