@@ -15,13 +15,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grapeshot::rpc::balance::{Balancer, BalancerOptions};
+use grapeshot::rpc::balance::{Balancer, BalancerOptions, EndpointState, Standing};
 use grapeshot::rpc::pool::Pool;
 use grapeshot::rpc::reconnect::{ReconnectOptions, Reconnecting};
-use grapeshot::rpc::retry::{Backoff, Retrying};
+use grapeshot::rpc::retry::{Backoff, RetryOptions, Retrying};
 use grapeshot::rpc::{CallError, CallOptions, Caller, CallerExt, Client, Outcome, Repeat};
 use grapeshot::{RateLimiter, scope, test};
-use grapeshot_harness::{End, Ready, Running, TempDir, example};
+use grapeshot_harness::{End, Ready, Running, Signal, TempDir, example};
 
 /// Only a failure waits this long; a debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ fn repeat(number: u64) -> Repeat {
 type Heard = BTreeMap<u64, Result<(), Outcome>>;
 
 /// The stack of the docs, pool included.
-fn client(addresses: Vec<String>) -> impl Caller {
+fn client(addresses: Vec<String>) -> Retrying<Balancer<impl Caller>> {
     let mut options = BalancerOptions::default();
     options.breaker.open_time = Duration::from_millis(100);
     options.breaker.max_open_time = Duration::from_secs(1);
@@ -174,6 +174,36 @@ fn killing_and_restarting_servers_loses_no_answered_call_and_runs_no_numbered_on
     let in_vain = |number: &u64| repeat(*number) == Repeat::Idempotent && heard[number].is_err();
     assert_eq!(heard.keys().filter(|number| in_vain(number)).count(), 0, "{counts}");
     assert!(heard.values().all(|heard| *heard != Err(Outcome::Ran)), "{counts}");
+}
+
+#[test]
+fn a_frozen_server_is_left_out_until_it_moves_again() {
+    let folder = TempDir::new().unwrap();
+    let servers: Vec<Server> = (0..3).map(|index| Server::start(folder.path(), index)).collect();
+    test::Test::new().real_time().run(move || {
+        let addresses: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
+        let attempt_timeout = Some(Duration::from_millis(250));
+        let client = client(addresses).options(RetryOptions { attempt_timeout, ..RetryOptions::default() });
+        let options = CallOptions { repeat: Repeat::Idempotent, ..CallOptions::default() };
+        let call_until = |is_so: &dyn Fn(&EndpointState) -> bool| {
+            let began = Instant::now();
+            loop {
+                let answer: u64 = client.call_with(&options, "work", &(7,)).unwrap();
+                let state = client.inner().endpoints().swap_remove(0);
+                if answer == 7 && is_so(&state) {
+                    return state;
+                }
+                assert!(began.elapsed() < PATIENCE, "{state}");
+            }
+        };
+        let before = call_until(&|state| state.calls > 0);
+        assert_eq!(before.standing, Standing::Serving);
+        servers[0].process.signal(Signal::STOP).unwrap();
+        let frozen = call_until(&|state| matches!(state.standing, Standing::Ejected { .. }));
+        assert!(matches!(frozen.last_error, Some(CallError::TimedOut { sent: true, .. })), "{frozen}");
+        servers[0].process.signal(Signal::CONT).unwrap();
+        call_until(&|state| state.standing == Standing::Serving);
+    });
 }
 
 #[test]

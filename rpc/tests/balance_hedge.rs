@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grapeshot_core::{now, scope, sleep, test, with_timeout};
-use grapeshot_rpc::balance::{Balancer, BalancerOptions, HedgeDelay, HedgeOptions, Policy};
+use grapeshot_rpc::balance::{Balancer, BalancerOptions, Endpoint, HedgeDelay, HedgeOptions, Policy};
 use grapeshot_rpc::retry::BudgetOptions;
 use grapeshot_rpc::{CallError, CallOptions, Caller, Encoded, Failure, OpenCall, Repeat, Request};
 
@@ -19,6 +19,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 #[derive(Clone, Default)]
 struct Script {
     steps: Rc<RefCell<Vec<(Duration, Then)>>>,
+    priority_of_second: Rc<Cell<u16>>,
     begun: Rc<Cell<usize>>,
     cut_off: Rc<Cell<usize>>,
     limits: Rc<RefCell<Vec<Option<Duration>>>>,
@@ -45,7 +46,8 @@ impl Script {
         let budget = BudgetOptions { percent, minimum_per_second: 0, ..BudgetOptions::default() };
         options.hedge = Some(HedgeOptions { delay, budget });
         let script = self.clone();
-        Balancer::with_options(["a", "b"], options, move |endpoint| Stub {
+        let second = Endpoint { priority: self.priority_of_second.get(), ..Endpoint::new("b") };
+        Balancer::with_options(vec![Endpoint::new("a"), second], options, move |endpoint| Stub {
             address: endpoint.address.clone(),
             script: script.clone(),
         })
@@ -158,6 +160,17 @@ fn only_what_may_run_twice_is_hedged() {
             assert_eq!(script.begun.get(), 1, "{repeat:?}");
         });
     }
+}
+
+#[test]
+fn a_backup_gets_no_second_attempts() {
+    test::run(|| {
+        let script = Script::of(&[(10_000, Then::Answer)]);
+        script.priority_of_second.set(1);
+        let balancer = hedging(&script);
+        assert_eq!(call(&balancer, Repeat::Idempotent).unwrap(), "a");
+        assert_eq!((script.begun.get(), balancer.hedges()), (1, (0, 0)));
+    });
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl<C: Caller + 'static> Balancer<C> {
             let find_timeout = self.members.options.find_timeout;
             self.refresher.wait_for_first(deadline.limit.map_or(find_timeout, |limit| limit.min(find_timeout)))?;
         }
-        let chosen = self.members.choose(None).ok_or_else(|| self.nobody())?;
+        let chosen = self.members.choose().ok_or_else(|| self.nobody())?;
         Ok(Attempt::begin(&self.members, chosen))
     }
 

@@ -4,7 +4,7 @@
 //!   first attempt ────────── answer ─────────────► done
 //!        │ the delay passes, and the budget allows it
 //!        ├──► second attempt at another endpoint ─► the first answer of the two ──► the other is cancelled
-//!        └──► none: no other endpoint takes calls, or too many were made lately
+//!        └──► none: no other endpoint of the same priority takes calls, or too many were made lately
 //! ```
 //!
 //! Only calls that may run twice are hedged, since both attempts may run: [`Repeat::Idempotent`](crate::Repeat::Idempotent).
@@ -152,7 +152,7 @@ impl<C: Caller + 'static> Balancer<C> {
             if let Some(result) = race.wait(1, Some(delay_ends)) {
                 return result.1;
             }
-            let second = self.members.choose(Some(&first_member)).filter(|_| hedging.budget.try_spend());
+            let second = self.members.choose_beside(&first_member).filter(|_| hedging.budget.try_spend());
             let runners = match second {
                 None => 1,
                 Some(second) => {

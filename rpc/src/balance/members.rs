@@ -91,8 +91,17 @@ impl<C> Members<C> {
         present.or_else(|| self.leaving.borrow().iter().filter_map(Weak::upgrade).find(is_named))
     }
 
-    /// Chooses where a call goes; `None` when no endpoint takes calls, but for the one that is `avoided`.
-    pub(crate) fn choose(&self, avoided: Option<&Rc<Member<C>>>) -> Option<Rc<Member<C>>> {
+    /// Chooses where a call goes; `None` when no endpoint takes calls.
+    pub(crate) fn choose(&self) -> Option<Rc<Member<C>>> {
+        self.choose_but(None)
+    }
+
+    /// Chooses another endpoint of the same priority, a backup being none for a call that is only slow.
+    pub(crate) fn choose_beside(&self, first: &Rc<Member<C>>) -> Option<Rc<Member<C>>> {
+        self.choose_but(Some(first)).filter(|second| second.priority == first.priority)
+    }
+
+    fn choose_but(&self, avoided: Option<&Rc<Member<C>>>) -> Option<Rc<Member<C>>> {
         let (present, now) = (self.present.borrow(), now());
         let takes_calls = |member: &&Rc<Member<C>>| {
             member.breaker.may_pass(now) && !avoided.is_some_and(|avoided| Rc::ptr_eq(avoided, member))
