@@ -624,3 +624,29 @@ fn streams_that_are_cut_off_at_any_moment_leave_the_connection_as_it_was() {
         });
     }
 }
+
+#[test]
+fn streams_both_ways_and_calls_go_on_through_pipes_that_are_always_full() {
+    test::run(|| {
+        let mut limits = window_of(1000);
+        limits.unsent_bytes = 100;
+        let (near, far) = memory::Builder::new().capacity(64).pair();
+        let far = Connection::over(far).limits(limits.clone()).service(Methods(arithmetic)).accept().unwrap();
+        let near = Connection::over(near).limits(limits).service(Methods(arithmetic)).open().unwrap();
+        scope(|scope| {
+            for caller in [&near, &near, &far, &far] {
+                scope.spawn(move || {
+                    let (sink, doubled) = open_double(caller).split();
+                    let sender = spawn(move || {
+                        (0..300).for_each(|number| sink.send(&number).unwrap());
+                        sink.finish();
+                    });
+                    assert_eq!(doubled.items().map(Result::unwrap).sum::<u64>(), 299 * 300);
+                    assert_eq!(doubled.finish().unwrap(), 300);
+                    sender.join().unwrap();
+                });
+                scope.spawn(move || (0..100).for_each(|_| drop(nop(caller).unwrap())));
+            }
+        });
+    });
+}
