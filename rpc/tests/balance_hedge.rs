@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grapeshot_core::{now, scope, sleep, test, with_timeout};
+use grapeshot_core::{now, scope, sleep, spawn, test, with_timeout};
 use grapeshot_rpc::balance::{Balancer, BalancerOptions, Endpoint, HedgeDelay, HedgeOptions, Policy};
 use grapeshot_rpc::retry::BudgetOptions;
 use grapeshot_rpc::{CallError, CallOptions, Caller, Encoded, Failure, OpenCall, Repeat, Request};
@@ -277,4 +277,36 @@ fn the_observed_delay_is_where_most_calls_have_ended() {
         let took = now() - began;
         assert!((50 * MILLISECOND..=60 * MILLISECOND).contains(&took), "{took:?}");
     });
+}
+
+#[test]
+fn on_every_schedule_a_hedged_call_ends_once_and_leaves_nothing_behind() {
+    let seeds = std::env::var("GRAPESHOT_SEEDS").map_or(100, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
+        test::Test::new().seed(seed).run(|| {
+            let random = |below: u64| grapeshot_core::random_u64() % below;
+            let script = Script::default();
+            let balancer = Rc::new(script.balancer(HedgeDelay::Fixed(100 * MILLISECOND), 100));
+            let thens = [Then::Answer, Then::Answer, Then::Fail, Then::NotSent, Then::Lost];
+            let steps = (0..200).map(|_| (MILLISECOND * random(300) as u32, thens[random(5) as usize]));
+            *script.steps.borrow_mut() = steps.collect();
+            let callers: Vec<_> = (0..8)
+                .map(|_| {
+                    let balancer = balancer.clone();
+                    spawn(move || {
+                        for _ in 0..10 {
+                            let limit = MILLISECOND * random(400) as u32;
+                            let _ = with_timeout(limit, || call(&balancer, Repeat::Idempotent));
+                        }
+                    })
+                })
+                .collect();
+            sleep(MILLISECOND * random(1000) as u32);
+            callers.iter().take(3).for_each(|caller| caller.cancel());
+            callers.into_iter().for_each(|caller| drop(caller.join()));
+            assert!(balancer.endpoints().iter().all(|state| state.in_flight == 0));
+            let (made, won) = balancer.hedges();
+            assert!(won <= made && script.begun.get() as u64 >= made, "{made} made, {won} won");
+        });
+    }
 }

@@ -171,7 +171,7 @@ impl<C> Member<C> {
 pub(crate) struct Attempt<C> {
     pub(crate) member: Rc<Member<C>>,
     members: Rc<Members<C>>,
-    /// `None` for one that has to go there whatever the breaker says.
+    /// `None` once the breaker has been told.
     pass: Option<Pass>,
     began: Instant,
     /// The limit around it, which ends it by unwinding.

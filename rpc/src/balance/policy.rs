@@ -106,6 +106,9 @@ fn draw<'a>(candidates: impl Iterator<Item = (usize, &'a Load)> + Clone) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::{prop_assert_eq, proptest};
+
     use super::*;
 
     fn loads(weights: &[u16]) -> Vec<Load> {
@@ -131,6 +134,19 @@ mod tests {
     fn round_robin_gives_each_its_weight_and_mixes_them() {
         let choices = choices(Policy::RoundRobin, &loads(&[4, 1, 1]), 6);
         assert_eq!(choices, [0, 0, 1, 0, 2, 0]);
+    }
+
+    proptest! {
+        /// In a round of as many calls as the weights add up to, each gets exactly its own.
+        #[test]
+        fn every_round_gives_each_its_weight(weights in vec(1_u16..20, 1..12), rounds in 1_usize..4) {
+            let loads = loads(&weights);
+            let sum = weights.iter().map(|&weight| usize::from(weight)).sum::<usize>();
+            for _ in 0..rounds {
+                let counts = counts(&choices(Policy::RoundRobin, &loads, sum), weights.len());
+                prop_assert_eq!(counts, weights.iter().map(|&weight| usize::from(weight)).collect::<Vec<_>>());
+            }
+        }
     }
 
     #[test]
