@@ -11,7 +11,7 @@ use grapeshot_core::test::{self, Test};
 use grapeshot_core::{now, scope, sleep, spawn};
 use grapeshot_net::memory;
 use grapeshot_rpc::stream::{CalleeStreaming, CallerStreaming, Items, Sink};
-use grapeshot_rpc::{CallError, CallOptions, Connection, Context, Extensions, Failure, Limits, StreamError};
+use grapeshot_rpc::{CallError, CallOptions, Caller, Connection, Context, Extensions, Failure, Limits, StreamError};
 use streams_support::{
     Methods, answer, arithmetic, connect_with, cut_off, nop, open_count, open_double, open_sum, window_of,
 };
