@@ -96,6 +96,24 @@ impl<C: Caller + 'static> Balancer<C> {
     ///
     /// What `make` makes is to connect by itself, and again when a connection is lost:
     /// a [`Reconnecting`](crate::reconnect::Reconnecting) or a [`Pool`](crate::pool::Pool).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use grapeshot_dns::Resolver;
+    /// use grapeshot_rpc::balance::{Balancer, ServiceRecords};
+    /// use grapeshot_rpc::reconnect::Reconnecting;
+    /// use grapeshot_rpc::retry::Retrying;
+    /// use grapeshot_rpc::{CallerExt, Client};
+    ///
+    /// let calculators = ServiceRecords::new(Resolver::of_thread(), "_calc._tcp.example.com");
+    /// let client = Retrying::across(Balancer::new(calculators, |endpoint| {
+    ///     let address = endpoint.address.clone();
+    ///     Retrying::beneath(Reconnecting::new(move || Client::connect(&address)))
+    /// }));
+    /// let sum: i64 = client.call("add", &(40, 2))?;
+    /// # Ok::<(), grapeshot_rpc::CallError>(())
+    /// ```
     pub fn new(source: impl EndpointSource + 'static, make: impl Fn(&Endpoint) -> C + 'static) -> Balancer<C> {
         Balancer::with_options(source, BalancerOptions::default(), make)
     }

@@ -18,22 +18,6 @@
 //!
 //! Each of them is a [`Caller`](crate::Caller), does one thing, and can be left out.
 //!
-//! ```no_run
-//! use grapeshot_dns::Resolver;
-//! use grapeshot_rpc::balance::{Balancer, ServiceRecords};
-//! use grapeshot_rpc::reconnect::Reconnecting;
-//! use grapeshot_rpc::retry::Retrying;
-//! use grapeshot_rpc::{CallerExt, Client};
-//!
-//! let calculators = ServiceRecords::new(Resolver::of_thread(), "_calc._tcp.example.com");
-//! let client = Retrying::across(Balancer::new(calculators, |endpoint| {
-//!     let address = endpoint.address.clone();
-//!     Retrying::beneath(Reconnecting::new(move || Client::connect(&address)))
-//! }));
-//! let sum: i64 = client.call("add", &(40, 2))?;
-//! # Ok::<(), grapeshot_rpc::CallError>(())
-//! ```
-//!
 //! # Which guarantee holds
 //!
 //! | a call is | a server is killed, or its connection lost | it runs |
@@ -45,6 +29,8 @@
 //! The kept replies of a server die with it. A numbered call that may have run there is therefore not made anywhere else,
 //! and not on the process that follows it at the same address either, which does not know the client's id:
 //! its caller hears that the outcome is unknown, and nothing claims more.
+//! Before a server that keeps no replies ([`AtMostOnce`](crate::replies::AtMostOnce)) a sequenced call is as one that is
+//! never repeated.
 //!
 //! # Ejection
 //!
