@@ -20,10 +20,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::mem::take;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use grapeshot::rpc::{CallError, CallerExt as _, Client, Failure, Value};
+use grapeshot::rpc::{CallError, CallOptions, Caller as _, Client, Encoded, Failure, Limits, Request, Value};
 use grapeshot::with_timeout;
 use serde_json::{Map, Number, Value as Json, json};
 
@@ -32,13 +33,20 @@ const USAGE: &str = "usage: rpc_call [--notify] HOST:PORT METHOD JSON-ARRAY
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-#[derive(Default)]
+/// A callee that does not even refuse the hello shall have time left for the call.
+const HELLO_LIMIT: Duration = Duration::from_secs(1);
+
+enum Place {
+    Address(String),
+    Unix(String),
+}
+
 struct Arguments {
-    unix: Option<String>,
+    place: Place,
     notify: bool,
-    address: String,
     method: String,
-    params: Vec<Value>,
+    /// Encoded before any coroutine runs: JSON may lie deeper in itself than the stack of one allows.
+    params: Encoded,
 }
 
 /// How it went, for the exit code.
@@ -62,28 +70,29 @@ fn main() -> ExitCode {
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
-        let mut arguments = Arguments::default();
-        let mut rest = Vec::new();
+        let (mut notify, mut unix, mut rest) = (false, None, Vec::new());
         while let Some(argument) = given.next() {
             match argument.as_str() {
-                "--notify" => arguments.notify = true,
-                "--unix" => arguments.unix = Some(given.next().ok_or("--unix needs a path")?),
+                "--notify" => notify = true,
+                "--unix" => unix = Some(given.next().ok_or("--unix needs a path")?),
                 option if option.starts_with("--") => return Err(format!("{option} is no option")),
                 _ => rest.push(argument),
             }
         }
-        if arguments.unix.is_some() {
-            rest.insert(0, String::new());
-        }
-        let [address, method, params] = <[String; 3]>::try_from(rest).map_err(|_| "three arguments are needed")?;
-        arguments.address = address;
-        arguments.method = method;
-        let params: Json =
-            serde_json::from_str(&params).map_err(|error| format!("the parameters are no JSON: {error}"))?;
-        let Json::Array(params) = params else { return Err(format!("the parameters are an array, not {params}")) };
-        arguments.params = params.iter().map(from_json).collect::<Result<_, _>>()?;
-        Ok(arguments)
+        let (place, method, params) = match (unix, &mut rest[..]) {
+            (Some(path), [method, params]) => (Place::Unix(path), method, params),
+            (None, [address, method, params]) => (Place::Address(take(address)), method, params),
+            _ => return Err("a place, a method and its parameters are needed".to_owned()),
+        };
+        Ok(Arguments { place, notify, method: take(method), params: encoded(params)? })
     }
+}
+
+fn encoded(params: &str) -> Result<Encoded, String> {
+    let params: Json = serde_json::from_str(params).map_err(|error| format!("the parameters are no JSON: {error}"))?;
+    let Json::Array(params) = params else { return Err(format!("the parameters are an array, not {params}")) };
+    let params = params.iter().map(from_json).collect::<Result<Vec<_>, _>>()?;
+    Encoded::of(&params).map_err(|error| error.to_string())
 }
 
 /// The limit holds for everything together: the name, the connection, the call.
@@ -93,24 +102,36 @@ fn call(arguments: &Arguments) -> Outcome {
 }
 
 fn try_call(arguments: &Arguments) -> Outcome {
-    let connected = match &arguments.unix {
-        Some(path) => Client::connect_unix(path),
-        None => Client::connect(&arguments.address),
+    let mut limits = Limits::default();
+    limits.opening_timeout = HELLO_LIMIT;
+    let client = Client::builder().limits(limits);
+    let connected = match &arguments.place {
+        Place::Unix(path) => client.connect_unix(path),
+        Place::Address(address) => client.connect(address),
     };
     let client = match connected {
         Ok(client) => client,
         Err(error) => return Outcome::Trouble(error.to_string()),
     };
+    let options = CallOptions::default();
+    let request = Request { method: &arguments.method, params: arguments.params.as_bytes(), options: &options };
     let answer = if arguments.notify {
-        client.notify(&arguments.method, &arguments.params).map(|()| Outcome::Notified)
+        client.tell(&request).map(|()| Outcome::Notified)
     } else {
-        client.call(&arguments.method, &arguments.params).map(Outcome::Result)
+        client.exchange(&request).map(read)
     };
     client.close();
     answer.unwrap_or_else(|error| match error {
         CallError::Failed(failure) => Outcome::Failure(failure),
         error => Outcome::Trouble(error.to_string()),
     })
+}
+
+fn read(answer: Encoded) -> Outcome {
+    match answer.decode() {
+        Ok(value) => Outcome::Result(value),
+        Err(error) => Outcome::Trouble(format!("the answer cannot be read: {error}")),
+    }
 }
 
 fn report(outcome: Outcome) -> ExitCode {
