@@ -78,6 +78,15 @@ impl Network {
         cut.iter().for_each(Connection::close);
     }
 
+    /// Ends a server as one does that is told to: nobody gets in, and what runs finishes.
+    fn drain(&self, address: &str) {
+        let server = self.servers.borrow_mut().remove(address);
+        let is_there = |(to, _): &&(String, Connection)| to == address;
+        let connections: Vec<_> = self.connections.borrow().iter().filter(is_there).cloned().collect();
+        connections.iter().for_each(|(_, connection)| connection.finish(Some(now() + 10 * SECOND)));
+        drop(server);
+    }
+
     fn kill(&self, address: &str) {
         let server = self.servers.borrow_mut().remove(address);
         self.cut(address);
@@ -258,6 +267,34 @@ fn a_pool_opens_connections_as_calls_come_and_closes_them_when_they_have_gone() 
         assert_eq!(open(), 4);
         sleep(61 * SECOND);
         assert_eq!(open(), 1);
+    });
+}
+
+#[test]
+fn servers_that_drain_one_after_the_other_fail_no_call_at_all() {
+    const ADDRESSES: [&str; 3] = ["a", "b", "c"];
+    test::run(|| {
+        let network = Network::default();
+        ADDRESSES.iter().for_each(|address| network.start(address, 40 * MILLISECOND));
+        let client = Rc::new(client(&network, &ADDRESSES, BalancerOptions::default()));
+        let callers = Group::new();
+        for caller in 0..16 {
+            let client = client.clone();
+            let calls =
+                move || (0..200).for_each(|call| drop(work(&*client, caller * 1000 + call, Repeat::Never).unwrap()));
+            callers.spawn(grapeshot_core::Builder::new(), calls).unwrap();
+        }
+        for address in ADDRESSES {
+            sleep(SECOND / 2);
+            network.drain(address);
+            sleep(SECOND);
+            network.start(address, 40 * MILLISECOND);
+        }
+        assert!(!callers.is_empty(), "the calls went on all the time");
+        assert!(callers.wait_empty(Some(now() + 60 * SECOND)));
+        let runs = network.notes.runs.borrow();
+        assert_eq!((runs.len(), runs.values().filter(|runs| runs.len() > 1).count()), (16 * 200, 0));
+        assert_eq!(network.notes.cut_off.get(), 0);
     });
 }
 
