@@ -233,3 +233,30 @@ fn calls_travel_over_tls() {
         handle.wait();
     });
 }
+
+#[test]
+fn a_server_can_say_why_each_connection_ended() {
+    test::Test::new().real_time().run(|| {
+        let log = test::Log::new();
+        let seen = log.clone();
+        let server = Server::bind("127.0.0.1:0").unwrap().service(sleeper()).log_ends(move |peer, reason| {
+            assert!(peer.address.is_some());
+            seen.add(reason.to_string());
+        });
+        let (address, handle) = serve(server);
+        drop(Client::connect(&address).unwrap());
+        let mut plain = grapeshot_net::TcpStream::connect(address.parse::<std::net::SocketAddr>().unwrap()).unwrap();
+        std::io::Write::write_all(&mut plain, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(std::io::Read::read(&mut plain, &mut [0; 16]).unwrap(), 0);
+        drop(plain);
+        handle.drain();
+        handle.wait();
+        let mut ends = log.take();
+        ends.sort();
+        assert_eq!(
+            ends[0],
+            "the peer broke the protocol after 0 bytes: a message is an array, and this is none (byte 0 of the message)"
+        );
+        assert_eq!(ends[1..], ["the peer ended the connection"]);
+    });
+}

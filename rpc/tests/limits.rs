@@ -308,3 +308,20 @@ fn large_requests_that_run_hold_back_further_ones() {
         }
     });
 }
+
+#[test]
+fn a_server_that_tells_its_client_something_is_not_idle() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).close_when_idle().accept().unwrap();
+        let near = Connection::over(near).service(Gauge::default().service()).open().unwrap();
+        for _ in 0..5 {
+            sleep(400 * SECOND);
+            far.notify("echo", &(1,)).unwrap();
+        }
+        assert!(!far.is_closed());
+        sleep(700 * SECOND);
+        assert!(far.is_closed());
+        drop(near);
+    });
+}

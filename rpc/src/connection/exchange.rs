@@ -167,6 +167,7 @@ impl Shared {
     /// Appends a message, unless it is longer than the peer takes.
     fn append_within_limit(&self, append: impl FnOnce(&mut Vec<u8>)) -> Result<u64, CallError> {
         let limit = self.longest.get();
+        self.spoke.set(true);
         self.output.append(|out| {
             let start = out.len();
             append(out);

@@ -27,12 +27,14 @@
 //! ([`retry`](crate::retry)).
 //!
 //! The modules in reading order: `setup` begins a connection, `exchange` makes calls, `reading` takes messages,
-//! `workers` serve calls; `calls`, `jobs` and `output` are their tables.
+//! `admission` takes or refuses calls, `workers` serve them; `calls`, `jobs` and `output` are their tables.
 
 mod setup;
 mod exchange;
 mod reading;
+mod admission;
 mod workers;
+mod answering;
 mod builtin;
 mod proof;
 mod shared;

@@ -1,7 +1,7 @@
 //! Whether the peer has to prove who it is, and has.
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 use crate::auth::Guard;
@@ -13,12 +13,30 @@ use crate::value::Encoded;
 pub(super) struct Proof {
     #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
     guard: Option<RefCell<Guard>>,
+    /// Whether this side is about to make sure of the peer: until it has, it runs nothing for it.
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    is_doubtful: Cell<bool>,
 }
 
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 impl Proof {
     pub(super) fn demanded_by(guard: Option<Guard>) -> Proof {
-        Proof { guard: guard.map(RefCell::new) }
+        Proof { guard: guard.map(RefCell::new), is_doubtful: Cell::new(false) }
+    }
+
+    /// Has the peer's calls wait until it has proven what this side asks it to.
+    pub(super) fn doubt_peer(&self) {
+        self.is_doubtful.set(true);
+    }
+
+    /// The peer has proven it.
+    pub(super) fn trust_peer(&self) {
+        self.is_doubtful.set(false);
+    }
+
+    /// Whether the peer's calls are to wait.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful.get()
     }
 
     pub(super) fn is_given(&self) -> bool {
@@ -46,6 +64,10 @@ impl Proof {
 impl Proof {
     pub(super) fn is_given(&self) -> bool {
         true
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        false
     }
 
     pub(super) fn has_failed(&self) -> bool {

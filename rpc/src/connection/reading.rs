@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout};
 
 use super::close::CloseReason;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use crate::error::{CallError, Failure};
 use crate::proto::{self, Concerns, Extension, Message, Scan, ScanError, Scanner};
 use crate::value::Encoded;
@@ -250,7 +250,8 @@ impl<'a> Reading<'a> {
             }
         }
         if let Some(limit) = self.idle_limit() {
-            if self.shared.calls.len() > 0 || !self.shared.jobs.is_idle() {
+            let spoke = self.shared.spoke.replace(false);
+            if spoke || self.shared.calls.len() > 0 || !self.shared.jobs.is_idle() {
                 self.used.set(now);
             } else if passed(self.used.get(), limit) {
                 return Err(CloseReason::Idle { limit });
@@ -356,66 +357,4 @@ impl<'a> Reading<'a> {
     fn broken(&self, reason: String) -> CloseReason {
         CloseReason::Malformed { reason, at: self.passed }
     }
-}
-
-impl Shared {
-    /// Appends a message that is small, and for which nobody waits. Never suspends.
-    pub(super) fn say(&self, append: impl FnOnce(&mut Vec<u8>)) {
-        if self.phase.get() != Phase::Open {
-            return;
-        }
-        let _ = self.output.append(|out| {
-            append(out);
-            Ok::<(), ()>(())
-        });
-    }
-
-    /// Answers a request of the peer. Never suspends.
-    pub(super) fn answer(&self, id: u32, answer: Result<&[u8], &Failure>) {
-        let longest = self.longest.get();
-        self.say(|out| {
-            let start = out.len();
-            match answer {
-                Ok(result) => proto::append_response(out, id, result),
-                Err(failure) => append_failed(out, id, failure),
-            }
-            let bytes = out.len() - start;
-            if bytes > longest {
-                out.truncate(start);
-                let text = format!("the answer has {bytes} bytes, and {longest} are the limit");
-                append_failed(out, id, &Failure::new(Failure::TOO_LARGE, text));
-            }
-        });
-    }
-
-    /// Waits while the peer does not read what the reader itself answers.
-    pub(super) fn wait_while_overfull(&self) {
-        if self.output.is_overfull(self.longest.get()) {
-            self.output.wait_for_room(None);
-        }
-    }
-
-    /// Waits while the peer's requests take too much, unless the peer waits for this side in its turn.
-    pub(super) fn wait_while_loaded(&self) {
-        while self.is_loaded() && self.is_open() {
-            if !self.eased.wait(Reason::Other("the calls of the peer to end")) {
-                return;
-            }
-        }
-    }
-
-    fn is_loaded(&self) -> bool {
-        self.jobs.queued_bytes() > self.limits.waiting_bytes || self.holds_much() && self.calls.len() == 0
-    }
-
-    /// Whether the requests that run and wait take as much as is allowed: the longest one, and what may wait besides.
-    pub(super) fn holds_much(&self) -> bool {
-        self.jobs.held_bytes() > self.limits.waiting_bytes.saturating_add(self.limits.frame_bytes)
-    }
-}
-
-fn append_failed(out: &mut Vec<u8>, id: u32, failure: &Failure) {
-    let mut error = Vec::new();
-    proto::append_failure(&mut error, failure);
-    proto::append_error_response(out, id, &error);
 }

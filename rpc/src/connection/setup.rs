@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use grapeshot_core::Builder;
 
+use super::close::CloseReason;
 use super::log::{CallEntry, Log};
 use super::proof::Proof;
 use super::reading;
@@ -178,13 +179,13 @@ impl Setup {
     }
 
     /// Begins a connection whose reader is the coroutine that calls, until the connection is over;
-    /// `begun` is called with it before.
-    pub(crate) fn serve(self, begun: impl FnOnce(&Connection)) -> io::Result<()> {
+    /// `begun` is called with it before. Says why it is over.
+    pub(crate) fn serve(self, begun: impl FnOnce(&Connection)) -> io::Result<CloseReason> {
         let connection = self.begin_with_writer()?;
         begun(&connection);
         let shared = connection.shared().clone();
         reading::run(&shared);
-        Ok(())
+        Ok(shared.reason().unwrap_or(CloseReason::Closed))
     }
 
     fn begin_with_writer(self) -> io::Result<Connection> {
@@ -197,7 +198,8 @@ impl Setup {
 
     /// Begins a connection with a hello, and with authentication if there is a [`key`](Setup::key), and waits for what the
     /// peer says to it, at most [`Limits::opening_timeout`] for each of the two.
-    /// A peer that says nothing to a hello is taken for one that knows no extensions.
+    /// A peer that says nothing to a hello is taken for one that knows no extensions. With a key, the peer's own calls wait
+    /// until it has proven that it knows it.
     ///
     /// # Errors
     ///
@@ -213,6 +215,11 @@ impl Setup {
         #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
         let (key, limit) = (self.settings.key.clone(), self.settings.limits.opening_timeout);
         let connection = self.accept()?;
+        #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+        if key.is_some() {
+            // Before the reader runs for the first time: whoever it is, it calls nothing here before it is known.
+            connection.shared().proof.doubt_peer();
+        }
         if extensions != Extensions::Off {
             let agreed = connection.shared().introduce()?;
             if extensions == Extensions::Required && !agreed {
@@ -223,6 +230,8 @@ impl Setup {
         #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
         if let Some(key) = key {
             auth::authenticate(&connection, &key, limit)?;
+            connection.shared().proof.trust_peer();
+            connection.shared().note_change();
         }
         Ok(connection)
     }

@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(super) worker_comes: Cell<bool>,
     /// The reader waits here until fewer requests wait.
     pub(super) eased: WaitQueue,
+    /// This side has called or told something since the reader last looked.
+    pub(super) spoke: Cell<bool>,
     pub(super) phase: Cell<Phase>,
     /// This side takes no new calls.
     pub(super) draining: Cell<bool>,
@@ -112,6 +114,7 @@ impl Shared {
             idle_workers: WaitQueue::new(),
             worker_comes: Cell::new(false),
             eased: WaitQueue::new(),
+            spoke: Cell::new(false),
             phase: Cell::new(Phase::Open),
             draining: Cell::new(false),
             peer_drains: Cell::new(false),

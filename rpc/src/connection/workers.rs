@@ -24,13 +24,13 @@ use grapeshot_core::{
     Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, report_panic, with_time_limit, yield_now,
 };
 
+use super::admission::busy;
 use super::builtin::METHODS_METHOD;
-use super::close::CloseReason;
 use super::jobs::Job;
 use super::log::CallEntry;
 use super::shared::Shared;
 use crate::error::Failure;
-use crate::proto::{Extension, Meta, MetaError, MetaLimits, Metadata};
+use crate::proto::Metadata;
 use crate::service::{CalleeStreams, Context, Service};
 use crate::value::Encoded;
 
@@ -42,111 +42,8 @@ const MOST_IDLE: usize = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shared {
-    /// Takes a request of the peer, and waits while there are too many.
-    pub(super) fn take_request(
-        self: &Rc<Shared>,
-        id: u32,
-        method: &str,
-        params: &[u8],
-        meta: Option<&[u8]>,
-        frame: &[u8],
-    ) -> Result<(), CloseReason> {
-        if (method.starts_with("$/") || !self.is_proven())
-            && let Some(answered) = self.answer_itself(id, method, params)
-        {
-            self.wait_while_overfull();
-            return answered;
-        }
-        let admitted = self.admit(meta).and_then(|meta| {
-            // Before the request is noted: what was noted is answered by a worker.
-            let window = meta.as_ref().and_then(|meta| meta.window).filter(|_| self.has_streams());
-            let flow = window.map(|window| self.open_job(id, window)).transpose()?;
-            if !self.jobs.register(id) {
-                let text = format!("a call with the id {id} is in flight already");
-                return Err(Failure::new(Failure::INVALID_REQUEST, text));
-            }
-            if let Some(flow) = flow {
-                self.jobs.set_flow(id, flow);
-            }
-            Ok(meta)
-        });
-        match admitted {
-            Ok(meta) => self.enqueue(Some(id), method, params, meta, frame),
-            Err(failure) => {
-                self.log_refusal(method, false, &failure);
-                self.answer(id, Err(&failure));
-                self.wait_while_overfull();
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a notification of the peer, and waits while there are too many calls.
-    pub(super) fn take_notification(
-        self: &Rc<Shared>,
-        method: &str,
-        params: &[u8],
-        meta: Option<&[u8]>,
-        frame: &[u8],
-    ) -> Result<(), CloseReason> {
-        match self.admit(meta) {
-            Ok(meta) => self.enqueue(None, method, params, meta, frame),
-            Err(failure) => self.log_refusal(method, true, &failure),
-        }
-        Ok(())
-    }
-
-    /// Whether a call may run at all, and what travels with it.
-    fn admit(&self, meta: Option<&[u8]>) -> Result<Option<Box<Meta<'static>>>, Failure> {
-        if !self.is_proven() {
-            return Err(Failure::new(Failure::UNAUTHENTICATED, "the caller has not proven who it is"));
-        }
-        if self.draining.get() {
-            return Err(Failure::new(Failure::UNAVAILABLE, "the callee takes no new calls"));
-        }
-        if self.service.is_none() {
-            return Err(Failure::new(Failure::METHOD_NOT_FOUND, "this side has no methods"));
-        }
-        if let Some(rate) = &self.rate
-            && rate.try_acquire(1).is_err()
-        {
-            return Err(Failure::new(Failure::BUSY, "more calls a second than the limit"));
-        }
-        if self.jobs.may_be_stuck(self.calls.len()) || self.holds_much() {
-            return Err(busy());
-        }
-        let Some(meta) = meta else { return Ok(None) };
-        if !self.has(Extension::Meta) {
-            return Err(Failure::new(Failure::INVALID_REQUEST, "metadata were not agreed on"));
-        }
-        let limits = MetaLimits { pairs: self.limits.metadata_pairs, bytes: self.limits.metadata_bytes };
-        Meta::decode(meta, limits).map(|meta| Some(Box::new(meta))).map_err(|error| {
-            let code = match error {
-                MetaError::TooManyBytes { .. } | MetaError::TooManyPairs { .. } => Failure::TOO_LARGE,
-                _ => Failure::INVALID_REQUEST,
-            };
-            Failure::new(code, error.to_string())
-        })
-    }
-
-    fn enqueue(
-        self: &Rc<Shared>,
-        id: Option<u32>,
-        method: &str,
-        params: &[u8],
-        meta: Option<Box<Meta<'static>>>,
-        frame: &[u8],
-    ) {
-        let mut job = self.jobs.job(id, frame, method, params);
-        job.deadline = meta.as_ref().and_then(|meta| meta.remaining).and_then(|left| now().checked_add(left));
-        job.meta = meta;
-        self.jobs.push(job);
-        self.call_a_worker();
-        self.wait_while_loaded();
-    }
-
     /// Makes sure that a worker is on its way, if a job can be started.
-    fn call_a_worker(self: &Rc<Shared>) {
+    pub(super) fn call_a_worker(self: &Rc<Shared>) {
         if self.worker_comes.get() || !self.jobs.may_start(self.calls.len() > 0) {
             return;
         }
@@ -170,19 +67,6 @@ impl Shared {
         } else {
             self.call_a_worker();
         }
-    }
-
-    fn refuse_waiting(&self, failure: &Failure) {
-        while let Some(job) = self.jobs.pop() {
-            self.log_refusal(job.method(), job.id.is_none(), failure);
-            if let Some(id) = job.id
-                && self.jobs.unregister(id).is_some_and(|active| !active.cancelled)
-            {
-                self.answer(id, Err(failure));
-            }
-            self.jobs.recycle(job);
-        }
-        self.eased.wake_all();
     }
 
     /// The peer no longer waits for the answer to a call.
@@ -282,12 +166,29 @@ impl Shared {
     }
 
     fn call_method(&self, service: &dyn Service, job: &Job, context: &Context) -> Result<Encoded, Failure> {
+        self.await_trust()?;
         if let Some(authorize) = &self.authorize {
             authorize(context, job.method())?;
         }
         match job.method() {
             METHODS_METHOD => Shared::list_methods(service),
             method => service.call(method, job.params(), context),
+        }
+    }
+
+    /// Waits until the peer has proven what this side asks of it, if it does.
+    ///
+    /// It waits rather than refuses: a server may call as soon as it has sent its proof, which may not have been looked at
+    /// yet. Whoever asks for the proof has a limit, and the connection ends when it does not come.
+    fn await_trust(&self) -> Result<(), Failure> {
+        if !self.proof.is_doubtful() {
+            return Ok(());
+        }
+        let reason = Reason::Other("the peer to prove who it is");
+        self.wait_until(reason, None, |shared| !shared.proof.is_doubtful() || !shared.is_open());
+        match self.proof.is_doubtful() {
+            true => Err(Failure::new(Failure::UNAUTHENTICATED, "the peer has not proven who it is")),
+            false => Ok(()),
         }
     }
 
@@ -317,13 +218,6 @@ impl Shared {
         };
         let left = deadline.saturating_duration_since(now());
         if left.is_zero() { Err(deadline_passed()) } else { Ok(left) }
-    }
-
-    fn log_refusal(&self, method: &str, is_notification: bool, failure: &Failure) {
-        if let Some(log) = &self.log {
-            let peer = &self.identity();
-            log(&CallEntry { peer, method, is_notification, failure: Some(failure), took: Duration::ZERO });
-        }
     }
 }
 
@@ -363,10 +257,6 @@ impl Drop for Running<'_> {
             self.shared.call_a_worker();
         }
     }
-}
-
-fn busy() -> Failure {
-    Failure::new(Failure::BUSY, "as many calls as the limit run, and they may be waiting for the caller")
 }
 
 fn deadline_passed() -> Failure {

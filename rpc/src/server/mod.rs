@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{Builder, Group, now, print_stderr, shield, with_time_limit, yield_slice};
@@ -31,7 +32,7 @@ pub use self::listening::Listening;
 use self::listening::SocketFile;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 use crate::auth::Keys;
-use crate::connection::{CallEntry, Connection, Extensions, Settings};
+use crate::connection::{CallEntry, CloseReason, Connection, Extensions, Settings};
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::service::{Context, Service};
@@ -68,6 +69,7 @@ pub struct Server {
     settings: Settings,
     service_of: Option<ServiceOf>,
     on_connect: Option<OnConnect>,
+    log_ends: Option<LogEnd>,
     max_connections: usize,
     drain_timeout: Duration,
     control: Rc<Control>,
@@ -76,6 +78,7 @@ pub struct Server {
 
 type ServiceOf = Rc<dyn Fn(&Identity) -> Rc<dyn Service>>;
 type OnConnect = Rc<dyn Fn(&Connection)>;
+type LogEnd = Box<dyn Fn(&Identity, &CloseReason)>;
 
 impl Server {
     /// Listens on an address, such as `"127.0.0.1:7000"`; port 0 lets the system choose.
@@ -118,6 +121,7 @@ impl Server {
             settings: Settings { closes_when_idle: true, ..Settings::default() },
             service_of: None,
             on_connect: None,
+            log_ends: None,
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(30),
             ending: Ending(control.clone()),
@@ -200,6 +204,14 @@ impl Server {
         self
     }
 
+    /// Calls `log` with the peer and the reason when a connection is over. It must not wait.
+    ///
+    /// What a peer did wrong is in the reason: [`CloseReason::is_peers_fault`].
+    pub fn log_ends(mut self, log: impl Fn(&Identity, &CloseReason) + 'static) -> Server {
+        self.log_ends = Some(Box::new(log));
+        self
+    }
+
     /// The address listened on.
     ///
     /// # Errors
@@ -231,11 +243,12 @@ impl Server {
     ///
     /// Outside a coroutine.
     pub fn serve(self) -> io::Result<()> {
-        let Server { listening, file, settings, service_of, on_connect, control, ending: _ending, .. } = self;
+        let Server { listening, file, settings, service_of, on_connect, log_ends, control, ending: _ending, .. } = self;
         let serving = Rc::new(Serving {
             settings,
             service_of,
             on_connect,
+            log_ends,
             max_connections: self.max_connections,
             connections: RefCell::default(),
             next: Cell::new(0),
@@ -271,6 +284,7 @@ struct Serving {
     settings: Settings,
     service_of: Option<ServiceOf>,
     on_connect: Option<OnConnect>,
+    log_ends: Option<LogEnd>,
     max_connections: usize,
     connections: RefCell<HashMap<u64, Connection>>,
     next: Cell<u64>,
@@ -322,22 +336,29 @@ impl Serving {
         let mut settings = self.settings.clone();
         if let Some(service_of) = &self.service_of {
             // The service may depend on a certificate, which comes with the handshake.
-            if transport.establish().is_err() {
-                return;
+            if let Err(error) = transport.establish() {
+                return self.note_end(&transport.identity(), &CloseReason::Lost(Arc::new(error)));
             }
             settings.service = Some(service_of(&transport.identity()));
         }
         let number = self.next.replace(self.next.get() + 1);
         let _listed = Listed { serving: self, number };
-        let peer = transport.peer();
+        let peer = transport.identity();
         let served = settings.over(transport).serve(|connection| {
             self.connections.borrow_mut().insert(number, connection.clone());
             if let Some(greet) = &self.on_connect {
                 connection.greet(greet.clone());
             }
         });
-        if let Err(error) = served {
-            print_stderr(&format!("rpc: the connection of {peer} was dropped: {error}"));
+        match served {
+            Ok(reason) => self.note_end(&peer, &reason),
+            Err(error) => print_stderr(&format!("rpc: the connection of {peer} was dropped: {error}")),
+        }
+    }
+
+    fn note_end(&self, peer: &Identity, reason: &CloseReason) {
+        if let Some(log) = &self.log_ends {
+            log(peer, reason);
         }
     }
 
