@@ -12,7 +12,7 @@ use grapeshot_core::{now, spawn, test};
 use grapeshot_net::memory;
 use grapeshot_rpc::auth::{AuthKey, Keys};
 use grapeshot_rpc::proto::auth::{Nonce, Prover};
-use grapeshot_rpc::{CloseReason, Connection, Context, Failure, Limits, Router, Value};
+use grapeshot_rpc::{CloseReason, Connection, Context, Extensions, Failure, Limits, Router, Value};
 
 use self::peer::Peer;
 
@@ -179,5 +179,56 @@ fn a_server_that_cannot_prove_itself_is_left() {
         let error = client.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
         assert!(error.to_string().contains("sent back"), "{error}");
+    });
+}
+
+#[test]
+fn nothing_runs_for_a_server_that_has_not_proven_itself() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let (service, count) = counting();
+        let client = spawn(move || Connection::over(near).service(service).key(key()).open().map(drop));
+        let mut server = Peer::over(far);
+        server.request(7, "count", vec![]);
+        server.send(vec![2.into(), "count".into(), Value::Array(vec![])]);
+        server.request(8, "$/methods", vec![]);
+        assert!(client.join().unwrap().is_err(), "it does not answer what it is asked");
+        assert_eq!(count.get(), 0);
+        while let Some(message) = server.next() {
+            assert_ne!((&message[0], &message[2]), (&1.into(), &Value::Nil), "no result: {message:?}");
+        }
+    });
+}
+
+#[test]
+fn a_server_may_call_right_behind_its_proof() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let (service, count) = counting();
+        let client = spawn(move || {
+            let connection = Connection::over(near).service(service).key(key()).extensions(Extensions::Off).open()?;
+            Ok::<_, std::io::Error>(connection.wait_closed())
+        });
+        let mut server = Peer::over(far);
+        // A call before the proof waits for it.
+        server.request(6, "count", vec![]);
+        let begin = server.next().unwrap();
+        let nonce = begin[3][0].as_slice().unwrap().to_vec();
+        server.send(vec![1.into(), begin[1].clone(), Value::Nil, Value::Binary(vec![9; 32])]);
+        let prove = server.next().unwrap();
+        assert_eq!(count.get(), 0);
+        let answer = Value::Binary(proof(&key(), "server", &nonce, &[9; 32]));
+        let mut together = Vec::new();
+        let proven = Value::Array(vec![1.into(), prove[1].clone(), Value::Nil, answer]);
+        let call = Value::Array(vec![0.into(), 7.into(), "count".into(), Value::Array(vec![])]);
+        rmpv::encode::write_value(&mut together, &proven).unwrap();
+        rmpv::encode::write_value(&mut together, &call).unwrap();
+        server.send_bytes(&together);
+        // In whatever order.
+        let mut answered = [server.next().unwrap(), server.next().unwrap()].map(|answer| answer[1].as_u64().unwrap());
+        answered.sort_unstable();
+        assert_eq!((answered, count.get()), ([6, 7], 2));
+        drop(server);
+        assert!(matches!(client.join().unwrap().unwrap(), CloseReason::PeerEnded));
     });
 }
