@@ -8,7 +8,8 @@
 //!
 //! # Reading order
 //!
-//! `caller.rs` and `service.rs`, which everything else is made of or wraps; `error.rs`; then `proto/`.
+//! `caller.rs` and `service.rs`, which everything else is made of or wraps; `error.rs`; then `proto/`, `connection/`,
+//! `client.rs` and `server/`.
 #![forbid(unsafe_code)]
 
 mod caller;

@@ -73,7 +73,7 @@ fn call(side: &Connection, runs: &Runs, number: u64) {
         let _ = side.notify("told", &(number,));
         return;
     }
-    let called = if random_u64() % 3 == 0 {
+    let called = if random_u64().is_multiple_of(3) {
         with_timeout(Duration::from_millis(random_u64() % 30), || side.call::<u64>(method, &(number,)))
     } else {
         Ok(side.call::<u64>(method, &(number,)))

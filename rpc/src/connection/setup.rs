@@ -196,7 +196,7 @@ impl Setup {
         Ok(connection)
     }
 
-    /// Begins a connection with a hello, and with authentication if there is a [`key`](Setup::key), and waits for what the
+    /// Begins a connection with a hello, and with authentication if there is a `key`, and waits for what the
     /// peer says to it, at most [`Limits::opening_timeout`] for each of the two.
     /// A peer that says nothing to a hello is taken for one that knows no extensions. With a key, the peer's own calls wait
     /// until it has proven that it knows it.

@@ -139,6 +139,15 @@ struct StreamingCall {
     pending: Pending,
 }
 
+impl Drop for StreamingCall {
+    fn drop(&mut self) {
+        // Where no cancel goes out, this is all that the callee hears of it.
+        if !self.pending.shared.has(Extension::Cancel) {
+            self.end_items(Some(&Failure::new(Failure::CANCELLED, "the caller has gone away")));
+        }
+    }
+}
+
 impl StreamingCall {
     fn flow(&self) -> &Flow {
         &self.flow.0
