@@ -185,6 +185,15 @@ fn an_item_longer_than_a_window_goes_through() {
 }
 
 #[test]
+fn a_method_that_takes_items_of_a_caller_that_sends_none_sees_the_end() {
+    test::run(|| {
+        let (caller, _callee) = connect_with(Limits::default(), arithmetic);
+        let call = CalleeStreaming::<u64, u64>::open(&caller, "sum", &(), &CallOptions::default()).unwrap();
+        assert_eq!(call.finish().unwrap(), 0);
+    });
+}
+
+#[test]
 fn a_caller_without_streams_is_told_why_the_method_does_not_run() {
     test::run(|| {
         let (caller, _callee) = connect_with(Limits::default(), arithmetic);

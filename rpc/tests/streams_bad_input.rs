@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grapeshot_core::{spawn, test, with_timeout};
 use grapeshot_net::memory::{self, MemoryStream};
-use grapeshot_rpc::proto::{self, ExtensionSet, Hello, HelloLimits, Message, Meta, Scan, Scanner};
+use grapeshot_rpc::proto::{self, Extension, ExtensionSet, Hello, HelloLimits, Message, Meta, Scan, Scanner};
 use grapeshot_rpc::stream::{CalleeStreaming, CallerStreaming, Items, Sink};
 use grapeshot_rpc::{CallError, CallOptions, Connection, Context, Encoded, Failure, Limits, Service, StreamError};
 
@@ -77,12 +77,16 @@ impl Raw {
 
     /// Takes a caller's hello and its call, whose number it returns.
     fn accept_call(&mut self, window_bytes: u64) -> u32 {
+        self.accept_call_as(&Raw::hello(window_bytes))
+    }
+
+    fn accept_call_as(&mut self, own: &Hello) -> u32 {
         let id = self.receive(|message| match message {
             Message::Request { id, method: proto::HELLO_METHOD, .. } => id,
             other => panic!("{other:?} is no hello"),
         });
         let mut hello = Vec::new();
-        Raw::hello(window_bytes).append(&mut hello);
+        own.append(&mut hello);
         self.send(|out| proto::append_response(out, id, &hello));
         self.receive(|message| match message {
             Message::Request { id, meta: Some(_), .. } => id,
@@ -293,6 +297,7 @@ fn a_callee_that_sends_beyond_its_window_breaks_its_stream_and_the_call_is_cance
         let raw = spawn(move || {
             let mut raw = Raw::new(far);
             let id = raw.accept_call(100);
+            raw.receive(|message| assert_eq!(message, Message::CallerEnd { id, error: None }));
             raw.send(|out| (0..10).for_each(|number| proto::append_callee_item(out, id, &[number])));
             raw.receive(|message| assert_eq!(message, Message::Cancel { id }));
             raw
@@ -314,7 +319,11 @@ fn a_callee_that_grants_nothing_gets_nothing_until_the_deadline() {
         let raw = spawn(move || {
             let mut raw = Raw::new(far);
             let id = raw.accept_call(0);
-            // That the caller has gone away is all that it hears of it; a stream that it ended before would come first.
+            let failure = raw.receive(|message| match message {
+                Message::CallerEnd { id: ended, error: Some(error) } if ended == id => proto::read_failure(error),
+                other => panic!("{other:?} is no end that tells that items are missing"),
+            });
+            assert_eq!(failure.code, Failure::DEADLINE);
             raw.receive(|message| assert_eq!(message, Message::Cancel { id }));
             raw
         });
@@ -322,6 +331,26 @@ fn a_callee_that_grants_nothing_gets_nothing_until_the_deadline() {
         let options = CallOptions { timeout: Some(Duration::from_secs(3)), ..CallOptions::default() };
         let call = CallerStreaming::<u64, ()>::open(&caller, "method", &(), &options).unwrap();
         assert!(matches!(call.send(&1), Err(StreamError::Over)));
+        assert!(matches!(call.finish(), Err(CallError::TimedOut { .. })));
+        drop(raw.join().unwrap());
+    });
+}
+
+#[test]
+fn a_callee_that_knows_no_cancel_is_told_that_the_stream_breaks_off() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let raw = spawn(move || {
+            let mut raw = Raw::new(far);
+            let extensions = [Extension::Meta, Extension::Streams].into_iter().collect();
+            let id = raw.accept_call_as(&Hello { extensions, ..Raw::hello(100) });
+            raw.receive(|message| assert_eq!(message, Message::CallerItem { id, item: &[1] }));
+            raw.receive(|message| assert!(matches!(message, Message::CallerEnd { error: Some(_), .. }), "{message:?}"));
+            raw
+        });
+        let caller = Connection::over(near).open().unwrap();
+        let call = CallerStreaming::<u64, ()>::open(&caller, "method", &(), &CallOptions::default()).unwrap();
+        call.send(&1).unwrap();
         drop(call);
         drop(raw.join().unwrap());
     });

@@ -36,8 +36,9 @@ pub struct CalleeStreaming<T, R> {
 }
 
 impl<T, R> CalleeStreaming<T, R> {
-    /// Gives types to a call under way.
+    /// Gives types to a call under way, and ends the stream to the callee, which has no item.
     pub fn new(call: Box<dyn OpenCall>) -> CalleeStreaming<T, R> {
+        call.end_items(None);
         CalleeStreaming::of(Handle::new(call))
     }
 

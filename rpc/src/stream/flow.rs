@@ -122,10 +122,7 @@ impl Flow {
             return Err(StreamError::TooLarge { bytes: item.len(), limit: self.item_bytes });
         }
         while !(self.outgoing.is_ready() && self.outlet.has_room()) {
-            self.outgoing.wait_window(self.deadline)?;
-            if !self.outlet.wait_for_room(self.deadline) {
-                return Err(StreamError::Over);
-            }
+            self.wait_ready()?;
         }
         self.outgoing.spend(incoming::cost(item));
         let append = match self.side {
@@ -134,6 +131,19 @@ impl Flow {
         };
         self.outlet.add(&mut |out| append(out, self.id, item));
         Ok(())
+    }
+
+    /// Waits until an item can be sent, as far as that is up to the window and to the room in the output.
+    fn wait_ready(&self) -> Result<(), StreamError> {
+        let waited = self.outgoing.wait_window(self.deadline);
+        if waited.is_ok() && self.outlet.wait_for_room(self.deadline) {
+            return Ok(());
+        }
+        // An item is missing from now on: whoever ends the stream later must not make it look whole.
+        if self.side == Side::Caller {
+            self.end_items(Some(&Failure::new(Failure::DEADLINE, "the caller's time limit passed within its stream")));
+        }
+        waited.and(Err(StreamError::Over))
     }
 
     /// Ends the caller's stream; the first end counts. Never suspends.

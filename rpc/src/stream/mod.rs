@@ -16,6 +16,8 @@
 //! - A coroutine that is cancelled while it receives has lost no item; while it sends, it has sent all of one or none.
 //! - What waits for a reader is bounded by the window and one item, and over a connection by
 //!   [`Limits::in_flight`](crate::Limits::in_flight) windows and [`OVERSHOOT_MESSAGES`] messages of the longest kind.
+//!   A call with streams for which there is no room is refused: here with [`CallError::Refused`](crate::CallError::Refused),
+//!   by the callee with [`Failure::BUSY`](crate::Failure::BUSY).
 //! - Who sends beyond its window ends its own stream, with an error that says so.
 //!
 //! # On the wire
