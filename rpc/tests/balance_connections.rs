@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grapeshot_core::{Group, now, random_u64, scope, sleep, spawn, test};
 use grapeshot_net::memory;
-use grapeshot_rpc::balance::{Balancer, BalancerOptions, HedgeDelay, HedgeOptions, Policy, Standing};
+use grapeshot_rpc::balance::{Balancer, BalancerOptions, HedgeCounts, HedgeDelay, HedgeOptions, Policy, Standing};
 use grapeshot_rpc::pool::{Pool, PoolOptions};
 use grapeshot_rpc::reconnect::Reconnecting;
 use grapeshot_rpc::replies::AtMostOnce;
@@ -238,7 +238,7 @@ fn the_loser_of_a_hedged_call_is_cancelled_at_its_server() {
         assert!(now() - began < SECOND);
         sleep(SECOND);
         assert_eq!(network.notes.cut_off.get(), 1, "the method at the slow server was unwound");
-        assert_eq!(client.inner().hedges(), (1, 1));
+        assert_eq!(client.inner().hedges(), HedgeCounts { made: 1, won: 1 });
     });
 }
 

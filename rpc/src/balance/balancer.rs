@@ -9,7 +9,7 @@ use grapeshot_core::now;
 use super::breaker::BreakerOptions;
 use super::endpoint::{Endpoint, EndpointSource};
 use super::error;
-use super::hedge::{HedgeOptions, Hedging};
+use super::hedge::{HedgeCounts, HedgeOptions, Hedging};
 use super::members::{Attempt, Members};
 use super::policy::Policy;
 use super::refresh::Refresher;
@@ -143,9 +143,9 @@ impl<C: Caller + 'static> Balancer<C> {
         self.refresher.ask_soon();
     }
 
-    /// How many second attempts were made for calls that took long, and how many of them were the first to answer.
-    pub fn hedges(&self) -> (u64, u64) {
-        self.hedging.as_ref().map_or((0, 0), Hedging::counts)
+    /// How many second attempts were made for calls that took long, and what came of them.
+    pub fn hedges(&self) -> HedgeCounts {
+        self.hedging.as_ref().map(Hedging::counts).unwrap_or_default()
     }
 
     /// Waits for endpoints if none are known yet, and chooses one.

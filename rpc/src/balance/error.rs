@@ -8,10 +8,27 @@ use std::sync::Arc;
 use grapeshot_core::now;
 
 use super::state::{EndpointState, Standing};
-use crate::error::CallError;
+use crate::error::{CallError, Failure};
 
 /// How many endpoints an error names; of more it says the number.
 const NAMED: usize = 8;
+
+/// How many bytes of the text of an endpoint's last error are kept; its data is not.
+pub const MAX_KEPT_TEXT: usize = 256;
+
+/// An error as it is kept: what a peer says can be long, and is kept for each endpoint.
+pub(crate) fn kept(error: &CallError) -> CallError {
+    match error {
+        CallError::Failed(failure) => CallError::Failed(Failure::new(failure.code, shortened(&failure.message))),
+        CallError::Malformed { reason } => CallError::Malformed { reason: shortened(reason) },
+        error => error.clone(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let end = (0..=MAX_KEPT_TEXT.min(text.len())).rfind(|&end| text.is_char_boundary(end));
+    text[..end.unwrap_or(0)].to_owned()
+}
 
 /// Every endpoint of a balancer fails: the cause in a [`CallError::NotSent`].
 #[derive(Clone, Debug)]

@@ -62,12 +62,20 @@ pub enum HedgeDelay {
     Percentile(u32),
 }
 
+/// What came of second attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HedgeCounts {
+    /// How many were made.
+    pub made: u64,
+    /// How many of them had a result before the first attempt.
+    pub won: u64,
+}
+
 pub(crate) struct Hedging {
     delay: HedgeDelay,
     budget: RetryBudget,
     latencies: RefCell<HashMap<String, Latencies>>,
-    made: Cell<u64>,
-    won: Cell<u64>,
+    counts: Cell<HedgeCounts>,
 }
 
 /// The name under which the methods beyond the limit are kept. A method that is called so is one of them.
@@ -79,8 +87,7 @@ impl Hedging {
             delay: options.delay,
             budget: RetryBudget::new(options.budget),
             latencies: RefCell::default(),
-            made: Cell::new(0),
-            won: Cell::new(0),
+            counts: Cell::default(),
         }
     }
 
@@ -90,8 +97,14 @@ impl Hedging {
         request.options.repeat == Repeat::Idempotent && !std::thread::panicking()
     }
 
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.made.get(), self.won.get())
+    pub(crate) fn counts(&self) -> HedgeCounts {
+        self.counts.get()
+    }
+
+    fn count(&self, change: impl FnOnce(&mut HedgeCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
     }
 
     fn delay(&self, method: &str) -> Option<Duration> {
@@ -156,7 +169,7 @@ impl<C: Caller + 'static> Balancer<C> {
             let runners = match second {
                 None => 1,
                 Some(second) => {
-                    hedging.made.set(hedging.made.get() + 1);
+                    hedging.count(|counts| counts.made += 1);
                     let second = Attempt::begin(&self.members, second);
                     1 + usize::from(self.run(scope, &race, request, deadline, second).is_ok())
                 }
@@ -165,7 +178,7 @@ impl<C: Caller + 'static> Balancer<C> {
                 return Err(CallError::Refused { reason: "the coroutine unwinds, and cannot wait".to_owned() });
             };
             if winner != first_member.address && result.is_ok() {
-                hedging.won.set(hedging.won.get() + 1);
+                hedging.count(|counts| counts.won += 1);
             }
             scope.cancel_children();
             result

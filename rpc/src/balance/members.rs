@@ -15,6 +15,7 @@ use grapeshot_core::{current_deadline, now};
 use super::balancer::BalancerOptions;
 use super::breaker::{Breaker, BreakerState, Pass, Verdict};
 use super::endpoint::{Endpoint, MAX_ENDPOINTS};
+use super::error::kept;
 use super::policy::Load;
 use super::state::{EndpointState, Standing};
 use crate::error::CallError;
@@ -196,7 +197,7 @@ impl<C> Attempt<C> {
         }
         match verdict {
             Verdict::Success => drop(self.member.last_error.take()),
-            Verdict::Failure => drop(self.member.last_error.replace(error.cloned())),
+            Verdict::Failure => drop(self.member.last_error.replace(error.map(kept))),
             Verdict::Nothing => {}
         }
         self.settle(verdict);

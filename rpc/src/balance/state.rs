@@ -53,7 +53,8 @@ pub struct EndpointState {
     pub ejections_in_a_row: u32,
     /// How long calls with a result take: an average in which the last one counts an eighth.
     pub latency: Option<Duration>,
-    /// What the last call failed of, if it told against the endpoint.
+    /// What the last call failed of, if it told against the endpoint; without data, and its text cut to
+    /// [`MAX_KEPT_TEXT`](super::MAX_KEPT_TEXT).
     pub last_error: Option<CallError>,
 }
 

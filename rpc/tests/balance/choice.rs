@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use grapeshot_core::{scope, sleep, spawn, test, with_timeout, yield_now};
-use grapeshot_rpc::balance::{Balancer, EndpointState, Policy, Standing};
-use grapeshot_rpc::{CallOptions, Caller as _, Request};
+use grapeshot_rpc::balance::{Balancer, EndpointState, MAX_KEPT_TEXT, Policy, Standing};
+use grapeshot_rpc::{CallOptions, Caller as _, Request, Value};
 
 use super::support::*;
 
@@ -68,6 +68,20 @@ fn states_show_what_is_known() {
         assert_eq!((b.calls, b.failures, b.failures_in_a_row, b.latency), (2, 2, 2, None));
         assert_eq!(a.to_string(), "a: serving, 0 in flight, 2 calls, 0 failures, 250.0ms on average");
         assert!(b.to_string().ends_with("last: the call was not sent: b refused"), "{b}");
+    });
+}
+
+#[test]
+fn of_what_an_endpoint_says_a_little_is_kept_and_the_caller_gets_it_all() {
+    test::run(|| {
+        let world = World::default();
+        let balancer = Balancer::new(["a"], world.make());
+        world.set("a", Does::Rants);
+        let error = call(&balancer).unwrap_err();
+        assert_eq!(error.failure().unwrap().message.len(), 2 << 16);
+        let kept = balancer.endpoints().remove(0).last_error.unwrap();
+        let kept = kept.failure().unwrap();
+        assert_eq!((kept.message.as_str(), &kept.data), ("é".repeat(MAX_KEPT_TEXT / 2).as_str(), &Value::Nil));
     });
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grapeshot_core::sleep;
 use grapeshot_rpc::balance::{Balancer, BalancerOptions, Endpoint, EndpointSource, Found, Policy, Standing};
-use grapeshot_rpc::{CallError, CallOptions, Caller, Encoded, Failure, OpenCall, Request, StreamError};
+use grapeshot_rpc::{CallError, CallOptions, Caller, Encoded, Failure, OpenCall, Request, StreamError, Value};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,6 +21,7 @@ pub(crate) enum Does {
     Refuses,
     Loses,
     Fails(i64),
+    Rants,
     Hangs,
 }
 
@@ -113,6 +114,10 @@ impl Caller for Stub {
                 return Err(CallError::OutcomeUnknown { cause });
             }
             Does::Fails(code) => return Err(CallError::Failed(Failure::new(code, "as told"))),
+            Does::Rants => {
+                let failure = Failure::new(Failure::INTERNAL, "é".repeat(1 << 16)).with_data(Value::from("data"));
+                return Err(CallError::Failed(failure));
+            }
             Does::Hangs => {
                 let limit = request.options.timeout.unwrap_or(3600 * SECOND);
                 sleep(limit);
