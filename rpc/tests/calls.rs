@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::cell::Cell;
+use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -187,5 +188,27 @@ fn options_go_with_a_call() {
         let options = CallOptions { timeout: Some(Duration::from_secs(1)), ..CallOptions::default() };
         let error = client.call_with::<u64>(&options, "sleep", &(5,)).unwrap_err();
         assert!(matches!(error, CallError::TimedOut { sent: true, limit } if limit == Duration::from_secs(1)));
+    });
+}
+
+#[test]
+fn an_answer_that_came_before_the_end_counts_although_writing_has_failed() {
+    test::run(|| {
+        // What the peer says takes a second to arrive, and by then its end has been noticed by the writer.
+        let late = memory::Faults::new().delays(Duration::from_secs(1)..Duration::from_secs(2));
+        let (near, mut far) = memory::Builder::new().capacity(64).to_near(late).pair();
+        let client = Connection::over(near).extensions(Extensions::Off).open().unwrap();
+        let calls = [10, 200].map(|length| {
+            let client = client.clone();
+            let call = spawn(move || client.call::<Value>("echo", &("x".repeat(length),)));
+            sleep(Duration::from_millis(100));
+            call
+        });
+        // [1, 0, nil, true]: the answer to the first call. The second is on its way.
+        far.write_all(&[0x94, 0x01, 0x00, 0xc0, 0xc3]).unwrap();
+        drop(far);
+        let [first, second] = calls.map(|call| call.join().unwrap());
+        assert_eq!(first.unwrap(), Value::from(true));
+        assert!(matches!(second, Err(CallError::OutcomeUnknown { .. })), "{second:?}");
     });
 }

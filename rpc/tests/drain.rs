@@ -220,7 +220,10 @@ fn a_unix_socket_goes_with_its_server_and_says_who_calls() {
 fn calls_travel_over_tls() {
     test::Test::new().real_time().run(|| {
         let own = grapeshot_tls::SelfSigned::new(["localhost"]).unwrap();
-        let server = Server::bind_tls("127.0.0.1:0", &own.server_config().unwrap()).unwrap().service(sleeper());
+        let log = test::Log::new();
+        let seen = log.clone();
+        let server = Server::bind_tls("127.0.0.1:0", &own.server_config().unwrap()).unwrap();
+        let server = server.service(sleeper()).log_ends(move |_, reason| seen.add(reason.to_string()));
         let (address, handle) = serve(server);
         let port = address.rsplit(':').next().unwrap();
         let client = Client::connect_tls(&format!("localhost:{port}"), &own.client_config().unwrap()).unwrap();
@@ -229,6 +232,12 @@ fn calls_travel_over_tls() {
         let plain = Client::builder().extensions(Extensions::Off).connect(&address).unwrap();
         assert!(plain.call::<u64>("sleep", &(0,)).is_err());
         assert_eq!(client.call::<u64>("sleep", &(0,)).unwrap(), 0);
+        drop((client, plain));
+        sleep(Duration::from_millis(100));
+        let ends = log.take();
+        assert!(ends[0].contains("TLS"), "{ends:?}");
+        // Not one that somebody may have forced.
+        assert_eq!(ends[1..], ["the peer ended the connection"]);
         handle.drain();
         handle.wait();
     });

@@ -65,13 +65,18 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Lets the writer finish; a peer that broke the protocol is given time to read why.
+/// Lets the writer finish, and tells the peer that this was all; one that broke the protocol is given time to read why.
 ///
 /// Closing a socket with unread bytes resets the connection, and what was written before may never be read
-/// (RFC 1122 section 4.2.2.13).
+/// (RFC 1122 section 4.2.2.13). Over TLS an end that is not announced looks like one that somebody forced
+/// (RFC 8446 section 6.1).
 fn say_goodbye(shared: &Shared) {
     shared.output.wait_ended();
-    if !shared.reason().is_some_and(|reason| reason.is_peers_fault()) || shared.transport.end_writing().is_err() {
+    let reason = shared.reason();
+    if matches!(reason, Some(CloseReason::Lost(_))) || shared.transport.end_writing().is_err() {
+        return;
+    }
+    if !reason.is_some_and(|reason| reason.is_peers_fault()) {
         return;
     }
     let mut dropped = 0;
@@ -90,10 +95,11 @@ pub(super) fn write(shared: &Rc<Shared>) {
     let limit = shared.limits.write_timeout;
     while shared.output.next(&mut bytes) {
         if let Err(error) = shared.transport.write_all_within(&bytes, WaitLimit::After(limit)) {
-            shared.stop(match error.kind() {
-                io::ErrorKind::TimedOut => CloseReason::NotRead { limit },
-                _ => CloseReason::Lost(Arc::new(error)),
-            });
+            match error.kind() {
+                io::ErrorKind::TimedOut => shared.stop(CloseReason::NotRead { limit }),
+                // A peer that has closed the connection may have answered before.
+                _ => shared.stop_within(CLOSING_TIMEOUT, CloseReason::Lost(Arc::new(error))),
+            }
             break;
         }
     }

@@ -175,11 +175,16 @@ impl Shared {
 
     /// Ends the connection once what has been said is written. The first reason counts. Never suspends.
     pub(super) fn stop(&self, reason: CloseReason) {
+        self.stop_within(Duration::ZERO, reason);
+    }
+
+    /// Ends the connection as [`stop`](Self::stop) does, but lets the reader go on for a while with what has come.
+    pub(super) fn stop_within(&self, limit: Duration, reason: CloseReason) {
         if self.reason.borrow().is_none() {
             self.reason.replace(Some(reason));
         }
         if let Some(reading) = &*self.reading.borrow() {
-            reading.change(Duration::ZERO);
+            reading.change(limit);
         }
     }
 
