@@ -16,6 +16,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{Builder, Reason, Scope, Unparked, WaitQueue, current_deadline, now, scope};
@@ -158,24 +160,21 @@ impl<C: Caller + 'static> Balancer<C> {
         request: &Request<'_>,
         delay_ends: Instant,
     ) -> Result<Encoded, CallError> {
-        let (race, deadline) = (Race::default(), nearer_deadline(request.options));
+        let call = HedgedCall { request, deadline: nearer_deadline(request.options), race: Race::default() };
         scope(|scope| {
             let first_member = first.member.clone();
-            self.run(scope, &race, request, deadline, first)?;
-            if let Some(result) = race.wait(1, Some(delay_ends)) {
+            self.run(scope, &call, first)?;
+            if let Some(result) = call.race.wait(1, Some(delay_ends)) {
                 return result.1;
             }
             let second = self.members.choose_beside(&first_member).filter(|_| hedging.budget.try_spend());
-            let runners = match second {
-                None => 1,
-                Some(second) => {
-                    hedging.count(|counts| counts.made += 1);
-                    let second = Attempt::begin(&self.members, second);
-                    1 + usize::from(self.run(scope, &race, request, deadline, second).is_ok())
-                }
-            };
-            let Some((winner, result)) = race.wait(runners, None) else {
-                return Err(CallError::Refused { reason: "the coroutine unwinds, and cannot wait".to_owned() });
+            let is_run = second.is_some_and(|second| {
+                hedging.count(|counts| counts.made += 1);
+                self.run(scope, &call, Attempt::begin(&self.members, second)).is_ok()
+            });
+            let Some((winner, result)) = call.race.wait(1 + usize::from(is_run), None) else {
+                let cause = Arc::new(io::Error::other("the coroutine unwinds, and cannot wait for the answer"));
+                return Err(CallError::OutcomeUnknown { cause });
             };
             if winner != first_member.address && result.is_ok() {
                 hedging.count(|counts| counts.won += 1);
@@ -189,18 +188,24 @@ impl<C: Caller + 'static> Balancer<C> {
     fn run<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        race: &'scope Race,
-        request: &'scope Request<'scope>,
-        deadline: Option<Instant>,
+        call: &'scope HedgedCall<'scope>,
         attempt: Attempt<C>,
     ) -> Result<(), CallError> {
+        let HedgedCall { request, deadline, race } = call;
         let address = attempt.member.address.clone();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
         let options = CallOptions { timeout, ..request.options.clone() };
-        let runner = move || race.end(address, self.exchange_at(attempt, &Request { options: &options, ..*request }));
+        let runner = move || race.end(address, self.exchange_at(attempt, &Request { options: &options, ..**request }));
         let started = scope.spawn_with(Builder::new().name("hedged RPC call"), runner);
         started.map(drop).map_err(|error| CallError::Refused { reason: error.to_string() })
     }
+}
+
+/// A call of which there may be two attempts.
+struct HedgedCall<'a> {
+    request: &'a Request<'a>,
+    deadline: Option<Instant>,
+    race: Race,
 }
 
 /// When a call must end, by its own limit and those around it, which a child of its coroutine does not see.
