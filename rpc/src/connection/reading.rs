@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout};
+use grapeshot_core::{Reason, WaitLimit, now, set_own_selfishness, with_time_limit, with_timeout};
 
 use super::close::CloseReason;
 use super::shared::Shared;
@@ -89,8 +89,14 @@ fn say_goodbye(shared: &Shared) {
     }
 }
 
+/// How many writes the writer does before the poller has a look in between.
+///
+/// It waits for something to write after each of them, which lets others run, but that is no wait for a descriptor.
+const WRITES_IN_A_ROW: u16 = 64;
+
 /// The connection's second coroutine.
 pub(super) fn write(shared: &Rc<Shared>) {
+    set_own_selfishness(WRITES_IN_A_ROW);
     let mut bytes = Vec::new();
     let limit = shared.limits.write_timeout;
     while shared.output.next(&mut bytes) {
