@@ -52,7 +52,7 @@ impl fmt::Display for Endpoint {
 
 /// Who knows the endpoints of a service: a list, DNS, or whatever a program asks.
 pub trait EndpointSource {
-    /// Finds them. Suspends as it likes, and bounds by itself how long it may take.
+    /// Finds them. Suspends as it likes; it is cut off after [`MAX_FIND_TIME`](super::MAX_FIND_TIME).
     ///
     /// # Errors
     ///

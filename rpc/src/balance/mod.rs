@@ -63,6 +63,6 @@ pub use self::endpoint::{Endpoint, EndpointSource, Found, MAX_ENDPOINTS};
 pub use self::error::{AllEndpointsFailed, MAX_KEPT_TEXT};
 pub use self::hedge::{HedgeCounts, HedgeDelay, HedgeOptions, MAX_HEDGED_METHODS, MIN_HEDGE_DELAY};
 pub use self::policy::Policy;
-pub use self::refresh::MIN_FIND_PAUSE;
+pub use self::refresh::{MAX_FIND_TIME, MIN_FIND_PAUSE};
 pub use self::service_record::{MAX_REFRESH, MIN_REFRESH, ServiceRecords};
 pub use self::state::{EndpointState, Standing};

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grapeshot_core::{Builder, Group, Reason, Unparked, WaitQueue, now, sleep_until};
+use grapeshot_core::{Builder, Group, Reason, Unparked, WaitQueue, now, sleep_until, with_timeout};
 
 use super::endpoint::{Endpoint, EndpointSource};
 use super::error;
@@ -27,6 +27,9 @@ use crate::retry::Backoff;
 
 /// How far two questions to a source are apart at least.
 pub const MIN_FIND_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a source may take, before it is cut off and counts as failed.
+pub const MAX_FIND_TIME: Duration = Duration::from_secs(60);
 
 /// How long to wait after a source has failed.
 const AFTER_FAILURE: Backoff = Backoff { first: Duration::from_secs(2), most: Duration::from_secs(30) };
@@ -165,7 +168,8 @@ impl<C> Work<C> {
         loop {
             let began = now();
             self.is_asking.set(true);
-            let pause = match self.source.find() {
+            let found = with_timeout(MAX_FIND_TIME, || self.source.find());
+            let pause = match found.unwrap_or_else(|timed_out| Err(timed_out.into())) {
                 Ok(found) => {
                     failures = 0;
                     drop(self.error.take());

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use grapeshot_core::{now, scope, sleep, spawn, test, yield_now};
-use grapeshot_rpc::balance::{Balancer, Endpoint, EndpointSource, Found, MAX_ENDPOINTS, Standing};
+use grapeshot_rpc::balance::{Balancer, Endpoint, EndpointSource, Found, MAX_ENDPOINTS, MAX_FIND_TIME, Standing};
 use grapeshot_rpc::{CallError, Outcome};
 
 use super::support::*;
@@ -125,6 +126,23 @@ fn a_source_that_fails_at_first_is_named_at_once_and_asked_again() {
         *told.error.borrow_mut() = None;
         sleep(SECOND * 11 / 10);
         assert_eq!(call(&balancer).unwrap(), "a");
+    });
+}
+
+#[test]
+fn a_source_that_hangs_is_cut_off_and_asked_again() {
+    test::run(|| {
+        let told = Told::of(&["a"]);
+        let balancer = Balancer::new(told.clone(), World::default().make());
+        assert_eq!(call(&balancer).unwrap(), "a");
+        told.takes.set(86_400 * SECOND);
+        told.tell(&["b"]);
+        // Its time is over, and it is asked in vain.
+        sleep(61 * SECOND);
+        told.takes.set(Duration::ZERO);
+        assert_eq!(call(&balancer).unwrap(), "a");
+        sleep(MAX_FIND_TIME + 10 * SECOND);
+        assert_eq!((call(&balancer).unwrap().as_str(), told.asked.get()), ("b", 3));
     });
 }
 
