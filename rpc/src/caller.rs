@@ -204,11 +204,12 @@ pub trait OpenCall {
     /// Ends the stream to the callee, whole or with a failure. A second end is ignored.
     fn end_items(&self, failure: Option<&Failure>);
 
-    /// Waits for the next item from the callee; `None` when it has answered, or failed.
+    /// Waits for the next item from the callee; `None` when it has answered.
     ///
     /// # Errors
     ///
-    /// When the connection is lost, or the stream breaks the protocol.
+    /// [`StreamError::Failed`] when the callee has failed, as [`finish`](OpenCall::finish) says too;
+    /// the others when the connection is lost, or the stream breaks the protocol.
     fn next_item(&self) -> Result<Option<Encoded>, StreamError>;
 
     /// Waits as [`next_item`](OpenCall::next_item) and shows the item instead of giving it away, which can save a copy

@@ -106,7 +106,8 @@ fn a_method_that_fails_ends_its_stream_and_the_call_says_with_what() {
         });
         let call = open_count(&caller);
         assert_eq!(call.recv().unwrap(), Some(1));
-        assert_eq!(call.recv().unwrap(), None);
+        let Err(StreamError::Failed(failure)) = call.recv() else { panic!("the stream is whole") };
+        assert_eq!(failure, Failure::new(42, "out of numbers"));
         let Err(CallError::Failed(failure)) = call.finish() else { panic!("it did not fail") };
         assert_eq!(failure, Failure::new(42, "out of numbers"));
     });

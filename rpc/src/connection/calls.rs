@@ -7,12 +7,14 @@
 //!
 //! # Invariants
 //!
-//! - No id names two calls in flight, and the id of a call that was given up is not soon used again: it is made of a
-//!   place in the table and of how often the place was used.
+//! - No id names two calls in flight. It is made of a place in the table and of how often the place was used, and the place
+//!   of a call that was given up is kept from use until its answer comes, or a thousand later ones were given up as well:
+//!   a late answer is not taken for that of another call.
 //! - An answer wakes the one coroutine that waits for it; answers come in any order.
 //! - Answers that nobody ever asked for are counted, and a peer is allowed few.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,8 +29,14 @@ use crate::value::Encoded;
 /// How many answers nobody asked for a peer may send before the connection ends.
 const MOST_STRAYS: u32 = 16;
 
-/// As many calls as a connection has at most in flight, whatever its limits say: so that ids have bits left for uses.
-const MOST_CALLS: usize = 1 << 16;
+/// As many calls as a connection has at most in flight, whatever its limits say.
+const MOST_CALLS: usize = 1 << 15;
+
+/// How many calls that were given up keep their ids, in case their answers come after all.
+const MOST_KEPT: usize = 1 << 10;
+
+/// As many places as there can be: more than the two together. The rest of an id says how often its place was used.
+const PLACES: u32 = 1 << 16;
 
 pub(super) type Answer = Result<Encoded, CallError>;
 
@@ -38,8 +46,8 @@ pub(super) struct Calls {
     waiting: Cell<usize>,
     limit: Cell<usize>,
     freed: WaitQueue,
-    /// Calls that were given up, and whose answers may yet come.
-    given_up: Cell<u32>,
+    /// Calls that were given up so long ago that their ids are used again, and whose answers may yet come.
+    forgotten: Cell<u32>,
     strays: Cell<u32>,
 }
 
@@ -48,6 +56,37 @@ struct Places {
     all: Vec<Place>,
     /// The first of the free places, each of which names the next.
     free: Option<u32>,
+    /// Calls that were given up, oldest first; those whose answers have come since among them.
+    given_up: VecDeque<u32>,
+}
+
+impl Places {
+    fn at(&mut self, id: u32) -> Option<&mut Place> {
+        self.all.get_mut((id % PLACES) as usize).filter(|place| place.id == id)
+    }
+
+    /// Lets a place be used again.
+    fn release(&mut self, id: u32) {
+        let next = self.free.replace(id % PLACES);
+        self.all[(id % PLACES) as usize].state = State::Free { next };
+    }
+
+    /// Keeps the place of a call from use; says whether another had to be let go of whose answer may yet come.
+    fn keep(&mut self, id: u32) -> bool {
+        self.all[(id % PLACES) as usize].state = State::GivenUp;
+        self.given_up.push_back(id);
+        if self.given_up.len() <= MOST_KEPT {
+            return false;
+        }
+        let oldest = self.given_up.pop_front();
+        match oldest.filter(|&id| self.at(id).is_some_and(|place| matches!(place.state, State::GivenUp))) {
+            Some(oldest) => {
+                self.release(oldest);
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 struct Place {
@@ -56,8 +95,12 @@ struct Place {
 }
 
 enum State {
-    Free { next: Option<u32> },
+    Free {
+        next: Option<u32>,
+    },
     Waiting(Waiting),
+    /// Nobody waits any more.
+    GivenUp,
 }
 
 /// One call in flight.
@@ -77,7 +120,7 @@ impl Calls {
             waiting: Cell::new(0),
             limit: Cell::new(limit.clamp(1, MOST_CALLS)),
             freed: WaitQueue::new(),
-            given_up: Cell::new(0),
+            forgotten: Cell::new(0),
             strays: Cell::new(0),
         }
     }
@@ -117,7 +160,7 @@ impl Calls {
         if let Some(index) = places.free {
             let place = &mut places.all[index as usize];
             if let State::Free { next } = place.state {
-                place.id = place.id.wrapping_add(MOST_CALLS as u32);
+                place.id = place.id.wrapping_add(PLACES);
                 place.state = state;
                 let id = place.id;
                 places.free = next;
@@ -139,6 +182,11 @@ impl Calls {
         self.with(id, |call| call.flow = Some(flow.clone()));
     }
 
+    /// Whether the answer to a call has come.
+    pub(super) fn is_answered(&self, id: u32) -> bool {
+        self.with(id, |call| call.answer.is_some()).unwrap_or(false)
+    }
+
     /// Hands something to the streams of a call; what belongs to no call, or to one without streams, is dropped.
     #[inline]
     pub(super) fn with_flow(&self, id: u32, hand_over: impl FnOnce(&Flow)) {
@@ -147,10 +195,9 @@ impl Calls {
 
     fn with<T>(&self, id: u32, f: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
         let mut places = self.places.borrow_mut();
-        let place = places.all.get_mut(id as usize % MOST_CALLS).filter(|place| place.id == id)?;
-        match &mut place.state {
+        match &mut places.at(id)?.state {
             State::Waiting(call) => Some(f(call)),
-            State::Free { .. } => None,
+            State::Free { .. } | State::GivenUp => None,
         }
     }
 
@@ -192,10 +239,11 @@ impl Calls {
             if call.answer.is_some() {
                 return Err(Stray);
             }
-            call.answer = Some(answer());
+            let answer = answer();
             if let Some(flow) = call.flow.take() {
-                flow.answered();
+                flow.answered(end_of_items(&answer));
             }
+            call.answer = Some(answer);
             Ok(call.unparker.take())
         });
         match unparker {
@@ -207,12 +255,21 @@ impl Calls {
                 Ok(())
             }
             Some(Err(Stray)) => self.note_stray(),
-            None if self.given_up.get() > 0 => {
-                self.given_up.set(self.given_up.get() - 1);
-                Ok(())
-            }
+            None if self.was_given_up(id) => Ok(()),
             None => self.note_stray(),
         }
+    }
+
+    /// Whether an answer is the late one to a call that was given up.
+    fn was_given_up(&self, id: u32) -> bool {
+        let mut places = self.places.borrow_mut();
+        if places.at(id).is_some_and(|place| matches!(place.state, State::GivenUp)) {
+            places.release(id);
+            return true;
+        }
+        let forgotten = self.forgotten.get();
+        self.forgotten.set(forgotten.saturating_sub(1));
+        forgotten > 0
     }
 
     fn note_stray(&self) -> Result<(), Stray> {
@@ -224,18 +281,17 @@ impl Calls {
     #[inline]
     pub(super) fn end(&self, id: u32, answered: bool) -> bool {
         let mut places = self.places.borrow_mut();
-        let index = id as usize % MOST_CALLS;
-        let next = places.free;
-        let Some(place) = places.all.get_mut(index).filter(|place| place.id == id) else { return false };
-        let State::Waiting(call) = std::mem::replace(&mut place.state, State::Free { next }) else { return false };
-        places.free = Some(index as u32);
+        let Some(place) = places.at(id) else { return false };
+        let State::Waiting(call) = std::mem::replace(&mut place.state, State::GivenUp) else { return false };
+        let unanswered = !answered && call.answer.is_none();
+        if !unanswered {
+            places.release(id);
+        } else if places.keep(id) {
+            self.forgotten.set(self.forgotten.get().saturating_add(1));
+        }
         drop(places);
         self.waiting.set(self.waiting.get() - 1);
         self.freed.wake_one();
-        let unanswered = !answered && call.answer.is_none();
-        if unanswered {
-            self.given_up.set(self.given_up.get().saturating_add(1));
-        }
         unanswered
     }
 
@@ -262,6 +318,15 @@ impl Calls {
     }
 }
 
+/// How the items of a call end that has this answer.
+fn end_of_items(answer: &Answer) -> Result<(), StreamError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(CallError::Failed(failure)) => Err(StreamError::Failed(failure.clone())),
+        Err(error) => Err(StreamError::Malformed(error.to_string())),
+    }
+}
+
 /// An answer that nobody asked for, one more than is allowed.
 #[derive(Debug)]
 pub(super) struct Stray;
@@ -269,4 +334,71 @@ pub(super) struct Stray;
 /// What a call fails with that a destructor makes.
 pub(super) fn unwinding() -> CallError {
     CallError::Refused { reason: "a coroutine that unwinds cannot wait for an answer".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use grapeshot_core::test;
+
+    use super::*;
+
+    fn nothing() -> Answer {
+        Ok(Encoded::nil())
+    }
+
+    #[test]
+    fn the_answer_to_a_call_that_was_given_up_is_not_taken_for_that_of_another() {
+        test::run(|| {
+            let calls = Calls::new(1);
+            let given_up = calls.begin();
+            assert!(calls.end(given_up, false));
+            // As many as it takes for a place that is used every time to come round.
+            for _ in 0..=PLACES {
+                let id = calls.begin();
+                assert_ne!(id, given_up);
+                calls.end(id, true);
+            }
+            let waiting = calls.begin();
+            calls.answer(given_up, nothing).unwrap();
+            assert!(!calls.is_answered(waiting));
+        });
+    }
+
+    #[test]
+    fn late_answers_are_expected_once_each_and_others_few() {
+        test::run(|| {
+            let calls = Calls::new(8);
+            let late: Vec<u32> = (0..3 * MOST_KEPT as u32)
+                .map(|_| {
+                    let id = calls.begin();
+                    calls.end(id, false);
+                    id
+                })
+                .collect();
+            // Few places more than are kept have come into use.
+            assert!(calls.places.borrow().all.len() <= MOST_KEPT + 8);
+            for &id in &late {
+                calls.answer(id, nothing).unwrap();
+            }
+            for &id in &late[..MOST_STRAYS as usize] {
+                calls.answer(id, nothing).unwrap();
+            }
+            assert!(calls.answer(late[0], nothing).is_err());
+        });
+    }
+
+    #[test]
+    fn ids_in_flight_are_different() {
+        test::run(|| {
+            let calls = Calls::new(100);
+            let mut ids: Vec<u32> = (0..100).map(|_| calls.begin()).collect();
+            ids.iter().step_by(3).for_each(|&id| drop(calls.end(id, true)));
+            let again: Vec<u32> = (0..34).map(|_| calls.begin()).collect();
+            ids = ids.into_iter().enumerate().filter(|(index, _)| index % 3 != 0).map(|(_, id)| id).collect();
+            ids.extend(again);
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!((ids.len(), calls.len()), (100, 100));
+        });
+    }
 }

@@ -173,16 +173,19 @@ impl OpenCall for StreamingCall {
 
     fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
         // The callee may be waiting for its window, which nobody else takes from now on.
-        loop {
+        let end = loop {
             match self.flow().read_item(&mut |_| {}) {
                 Ok(true) => {}
-                Err(StreamError::Malformed(reason)) => return Err(CallError::Malformed { reason }),
-                Err(StreamError::TooLarge { bytes, limit }) => {
-                    return Err(CallError::TooLarge { bytes, limit, sent: true });
-                }
-                Err(StreamError::Over) if self.pending.is_late() => return Err(self.pending.timed_out()),
-                Ok(false) | Err(_) => return self.pending.wait(),
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
             }
+        };
+        match end {
+            _ if self.pending.shared.calls.is_answered(self.pending.id) => self.pending.wait(),
+            Err(StreamError::Malformed(reason)) => Err(CallError::Malformed { reason }),
+            Err(StreamError::TooLarge { bytes, limit }) => Err(CallError::TooLarge { bytes, limit, sent: true }),
+            Err(StreamError::Over) if self.pending.is_late() => Err(self.pending.timed_out()),
+            Ok(()) | Err(_) => self.pending.wait(),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::stream::item;
 
 /// Items of type `T` from the callee, and then an answer of type `R`. Dropping it cancels the call.
 ///
-/// The items end when the callee has answered, and when it has failed: [`finish`](Self::finish) tells which.
+/// The items end when the callee has answered. When it has failed, the last of them is the error
+/// [`StreamError::Failed`], and [`finish`](Self::finish) has the failure as well, as that of the call.
 ///
 /// # Examples
 ///
@@ -62,10 +63,11 @@ impl<T, R> CalleeStreaming<T, R> {
 }
 
 impl<T: DeserializeOwned, R> CalleeStreaming<T, R> {
-    /// Waits for the next item; `None` when the callee has answered or failed.
+    /// Waits for the next item; `None` when the callee has answered.
     ///
     /// # Errors
     ///
+    /// [`StreamError::Failed`] when the callee has failed;
     /// [`StreamError::Malformed`] for an item that is no `T`, after which others may follow; else as [`StreamError`] says.
     ///
     /// # Cancellation

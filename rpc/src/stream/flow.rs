@@ -96,9 +96,9 @@ impl Flow {
         self.outgoing.grant(bytes);
     }
 
-    /// The callee has answered: what has come can still be read, and nothing be sent. Never suspends.
-    pub(crate) fn answered(&self) {
-        self.incoming.end(Ok(()));
+    /// The callee has answered, or failed: what has come can still be read, and nothing be sent. Never suspends.
+    pub(crate) fn answered(&self, end: Result<(), StreamError>) {
+        self.incoming.end(end);
         self.outgoing.close(StreamError::Over);
     }
 

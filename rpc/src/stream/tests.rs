@@ -349,7 +349,7 @@ fn a_callee_that_has_answered_ends_the_sends_and_leaves_what_has_come() {
     test::run(|| {
         let call = call(100);
         call.caller.item(&item(1, 10));
-        call.caller.answered();
+        call.caller.answered(Ok(()));
         assert!(matches!(call.caller.send_item(&item(1, 10)), Err(StreamError::Over)));
         assert!(next(&call.caller).unwrap().is_some());
         assert!(next(&call.caller).unwrap().is_none());
