@@ -10,6 +10,13 @@ use crate::transport::Identity;
 use crate::value::Encoded;
 
 /// Something that answers calls. Each call runs in a coroutine of its own and blocks as it likes.
+///
+/// When it has ended its coroutine may serve another call of the same connection: what a method leaves in a
+/// [`CoroLocal`](grapeshot_core::CoroLocal) is still there.
+///
+/// Calls and notifications of one connection begin in the order in which they came. What came after a notification begins when
+/// that has ended, so that a call sees what the notification did; unless this side waits for an answer of the same
+/// peer meanwhile.
 pub trait Service {
     /// Runs a method. A notification's result is dropped, and its failure only logged.
     ///
