@@ -59,8 +59,7 @@ fn drive() -> Result<(), Box<dyn Error>> {
     let command = format!("call setline(2, rpcrequest({channel}, 'shout', getline(2)))");
     nvim.call::<()>("nvim_command", &(command,))?;
 
-    // What it noticed came before the answers to what caused it.
-    for (line, text) in changes.try_iter() {
+    for (line, text) in changes.iter().take(2) {
         println!("from line {line} on: {}", text.join(", "));
     }
     let lines: Vec<String> = nvim.call("nvim_buf_get_lines", &(&buffer, 0, -1, true))?;
