@@ -6,11 +6,14 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use grapeshot_core::{spawn, test, with_timeout};
+use grapeshot_core::{now, spawn, test, with_timeout, yield_now};
 use grapeshot_net::memory::{self, MemoryStream};
 use grapeshot_rpc::proto::{self, Extension, ExtensionSet, Hello, HelloLimits, Message, Meta, Scan, Scanner};
 use grapeshot_rpc::stream::{CalleeStreaming, CallerStreaming, Items, Sink};
-use grapeshot_rpc::{CallError, CallOptions, Connection, Context, Encoded, Failure, Limits, Service, StreamError};
+use grapeshot_rpc::{
+    CallError, CallOptions, Connection, Context, Encoded, Failure, Limits, Service, StreamError, Value,
+};
+use proptest::prelude::*;
 
 /// The number of the raw peer's call.
 const CALL: u32 = 5;
@@ -377,4 +380,76 @@ fn items_that_come_after_the_answer_are_dropped() {
         assert!(!caller.is_closed());
         drop(raw.join().unwrap());
     });
+}
+
+/// What a caller can say that concerns streams.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Call(u32, u64),
+    Item(u32, u8),
+    End(u32),
+    Grant(u32, u64),
+    CalleeItem(u32),
+    CalleeGrant(u32, u64),
+    Cancel(u32),
+}
+
+fn word() -> impl Strategy<Value = Word> {
+    let id = 1_u32..4;
+    let bytes = prop_oneof![0_u64..100, Just(u64::MAX)];
+    prop_oneof![
+        3 => (id.clone(), bytes.clone()).prop_map(|(id, window)| Word::Call(id, window)),
+        6 => (id.clone(), 0_u8..60).prop_map(|(id, len)| Word::Item(id, len)),
+        2 => id.clone().prop_map(Word::End),
+        2 => (id.clone(), bytes.clone()).prop_map(|(id, bytes)| Word::Grant(id, bytes)),
+        1 => id.clone().prop_map(Word::CalleeItem),
+        1 => (id.clone(), bytes).prop_map(|(id, bytes)| Word::CalleeGrant(id, bytes)),
+        2 => id.prop_map(Word::Cancel),
+    ]
+}
+
+fn say(out: &mut Vec<u8>, word: Word) {
+    let item = |len: u8| [&[0xc4, len], &*vec![0; usize::from(len)]].concat();
+    match word {
+        Word::Call(id, window) => {
+            let meta = Meta { window: Some(window), ..Meta::default() };
+            proto::append_request(out, id, "method", &[0x90], Some(&meta));
+        }
+        Word::Item(id, len) => proto::append_caller_item(out, id, &item(len)),
+        Word::End(id) => proto::append_caller_end(out, id, None),
+        Word::Grant(id, bytes) => proto::append_grant_to_callee(out, id, bytes),
+        Word::CalleeItem(id) => proto::append_callee_item(out, id, &[1]),
+        Word::CalleeGrant(id, bytes) => proto::append_grant_to_caller(out, id, bytes),
+        Word::Cancel(id) => proto::append_cancel(out, id),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_caller_says_of_streams_its_calls_end_and_others_go_on(
+        words in prop::collection::vec(word(), 0..60),
+        at_once in 1_usize..20,
+    ) {
+        test::run(move || {
+            let (callee, mut raw) = callee(window_of(50), |context| {
+                let (items, sink) = (Items::<Value>::of(context)?, Sink::<Value>::of(context)?);
+                let told = |error: StreamError| Failure::new(1, error.to_string());
+                for item in items {
+                    sink.send(&item.map_err(told)?).map_err(told)?;
+                }
+                Ok(Encoded::nil())
+            });
+            for words in words.chunks(at_once) {
+                raw.send(|out| words.iter().for_each(|&word| say(out, word)));
+                yield_now();
+            }
+            raw.send(|out| (1..4).for_each(|id| proto::append_cancel(out, id)));
+            raw.send(|out| proto::append_request(out, 99, "nop", &[0x90], None));
+            while !raw.receive(|message| matches!(message, Message::Response { id: 99, error: None, .. })) {}
+            assert!(callee.wait_idle(Some(now() + Duration::from_secs(1))));
+            assert!(!callee.is_closed());
+        });
+    }
 }

@@ -93,6 +93,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_found_is_what_the_scanner_finds(
             start in prop::sample::select(vec![0x93_u8, 0x92, 0x94]),

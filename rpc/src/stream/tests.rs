@@ -487,6 +487,8 @@ fn run_model(window: usize, steps: Vec<Step>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_flow_does_what_its_model_does(window in 1usize..400, steps in prop::collection::vec(step(), 0..120)) {
         test::run(move || run_model(window, steps));
