@@ -11,6 +11,9 @@
 //! as it takes items, so a slow reader holds back its own stream and nothing else on the connection.
 //! The callee's stream ends with its answer; the caller's ends by itself, whole or with a failure.
 //!
+//! A call with streams has the time limits of any other call. One that shall last longer than
+//! [`Limits::call_timeout`](crate::Limits::call_timeout) says so with [`CallOptions::timeout`](crate::CallOptions::timeout).
+//!
 //! # Invariants
 //!
 //! - A coroutine that is cancelled while it receives has lost no item; while it sends, it has sent all of one or none.
