@@ -241,7 +241,7 @@ impl<'a> Parser<'a> {
         let mut ahead = self.reader;
         let id = ahead.uint().ok().and_then(|id| u32::try_from(id).ok());
         let concerns = match id {
-            Some(id) if self.arity >= 4 && ahead.text().is_ok() => Concerns::Request(id),
+            Some(id) if self.arity >= 4 && ahead.name().is_ok() => Concerns::Request(id),
             _ => Concerns::Nobody,
         };
         MalformedMessage { fault: MessageFault::UnknownType { kind }, at, concerns }
@@ -255,9 +255,10 @@ impl<'a> Parser<'a> {
         Err(self.fault(MessageFault::Arity { found: self.arity }))
     }
 
+    /// Text, and bytes that are text as well: Neovim takes both, and so pynvim names some methods by bytes.
     #[inline]
     fn method(&mut self) -> Parsed<&'a str> {
-        self.read(Reader::text, MessageFault::Method)
+        self.read(Reader::name, MessageFault::Method)
     }
 
     #[inline]

@@ -121,6 +121,25 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads text, or the same as a string of bytes.
+    #[inline]
+    pub(super) fn name(&mut self) -> Result<&'a str, Mismatch> {
+        match self.text() {
+            Err(Mismatch::OtherType) => self.text_as_bytes(),
+            read => read,
+        }
+    }
+
+    #[cold]
+    fn text_as_bytes(&mut self) -> Result<&'a str, Mismatch> {
+        let start = self.at;
+        let bytes = self.binary()?;
+        std::str::from_utf8(bytes).map_err(|_| {
+            self.at = start;
+            Mismatch::NotUtf8
+        })
+    }
+
     /// Reads a string of bytes.
     pub(super) fn binary(&mut self) -> Result<&'a [u8], Mismatch> {
         let head_length = match self.lead()? {

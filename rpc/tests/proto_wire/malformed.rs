@@ -49,6 +49,7 @@ fn a_request_with_a_readable_id_is_answered() {
     assert_refused(&six, MessageFault::Arity { found: 6 }, 3, peer);
     assert_refused(&[0x94, 0x00, 0x07, 0x01, 0x90], MessageFault::Method, 3, peer);
     assert_refused(&[0x94, 0x00, 0x07, 0xa2, 0xc3, 0x28, 0x90], MessageFault::MethodNotUtf8, 3, peer);
+    assert_refused(&[0x94, 0x00, 0x07, 0xc4, 0x02, 0xc3, 0x28, 0x90], MessageFault::MethodNotUtf8, 3, peer);
     for params in [&[0xc0][..], &[0x05], &[0x80], &[0xa1, b'x']] {
         let request = [&[0x94, 0x00, 0x07, 0xa1, b'f'], params].concat();
         assert_refused(&request, MessageFault::Params, 5, peer);

@@ -129,3 +129,13 @@ fn the_call_of_a_message_that_is_not_whole_is_known_from_its_first_bytes() {
     assert_eq!(peek_call(&[0x94, 0x00, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0]), None);
     assert_eq!(peek_call(b"GET / HTTP/1.1\r\n"), None);
 }
+
+/// pynvim names the first method that it calls by bytes.
+#[test]
+fn a_method_may_be_named_by_bytes_that_are_text() {
+    let request = [0x94, 0x00, 0x07, 0xc4, 0x03, b'n', b'o', b'p', 0x90];
+    let nop = Message::Request { id: 7, method: "nop", params: &[0x90], meta: None };
+    assert_eq!(Message::parse(&request), Ok(nop));
+    let notification = [0x93, 0x02, 0xc5, 0x00, 0x01, b'n', 0x90];
+    assert_eq!(Message::parse(&notification), Ok(Message::Notification { method: "n", params: &[0x90], meta: None }));
+}
