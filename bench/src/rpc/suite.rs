@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use grapeshot::net::{TcpListener, TcpStream};
 use grapeshot::rpc::stream::Sink;
-use grapeshot::rpc::{self, Connection, Failure};
+use grapeshot::rpc::{self, Client, Failure, Server};
 use grapeshot::{Exit, Runtime, spawn};
 
 use super::client::{Load, Turn, Turns, Unit};
@@ -17,8 +17,8 @@ use crate::serve;
 /// The bytes of `[0, 0xffff_ffff, "echo", ["0123456789"]]`.
 const FRAME: &[u8] = b"\x94\x00\xce\xff\xff\xff\xff\xa4echo\x91\xaa0123456789";
 
-/// Read buffer of a bare connection.
-const BUFFER: usize = 4096;
+/// Read buffer of a bare connection: more than one frame, so that a short read says that the socket is empty.
+const BUFFER: usize = 64;
 
 pub fn serve_bare() -> io::Result<()> {
     run(|| {
@@ -55,7 +55,7 @@ pub fn echo_bare(addr: SocketAddr, load: Load) -> io::Result<()> {
     })
 }
 
-/// Reads one frame, with room for more, so that a short read says that the socket is empty.
+/// Reads one frame.
 fn read_frame(mut stream: impl Read, buffer: &mut [u8; BUFFER]) -> io::Result<()> {
     let mut filled = 0;
     while filled < FRAME.len() {
@@ -83,7 +83,7 @@ impl Echo for EchoServer {
 
     fn repeat(&self, count: u32, items: Sink<String>) -> Result<u32, Failure> {
         for _ in 0..count {
-            items.send(&ITEM.to_owned())?;
+            items.send(ITEM)?;
         }
         Ok(count)
     }
@@ -91,39 +91,27 @@ impl Echo for EchoServer {
 
 pub fn serve() -> io::Result<()> {
     run(|| {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        serve::announce(listener.local_addr()?)?;
-        let service = Rc::new(EchoService(EchoServer));
-        for stream in listener.incoming() {
-            let stream = stream?;
-            stream.set_nodelay(true)?;
-            let connection = Connection::over(stream).service(service.clone()).accept()?;
-            spawn(move || connection.wait_closed());
-        }
-        Ok(())
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0))?;
+        serve::announce(server.local_addr()?)?;
+        server.service(EchoService(EchoServer)).serve()
     })
 }
 
 pub fn call(addr: SocketAddr, load: Load) -> io::Result<()> {
-    let connect = move || {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        let connection = Connection::over(stream).open().map_err(io::Error::other)?;
-        Ok(EchoClient::new(connection))
-    };
+    let connect = move || Client::connect(&addr.to_string()).map(EchoClient::new);
     match load.unit {
         Unit::Call => take_turns(load, connect, echo),
         Unit::Item => take_turns(load, connect, repeat),
     }
 }
 
-fn echo(client: &EchoClient<Connection>) -> io::Result<u64> {
+fn echo(client: &EchoClient<Client>) -> io::Result<u64> {
     let answer = client.echo(TEXT.to_owned()).map_err(io::Error::other)?;
     assert_eq!(answer, TEXT);
     Ok(1)
 }
 
-fn repeat(client: &EchoClient<Connection>) -> io::Result<u64> {
+fn repeat(client: &EchoClient<Client>) -> io::Result<u64> {
     let items = client.repeat(ITEMS).map_err(io::Error::other)?;
     let mut count = 0;
     for item in items.items() {
