@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest message in bytes, in either direction. 16 MiB.
+    ///
+    /// Of a peer that has yet to prove who it is 16 KiB are read in all.
     pub frame_bytes: usize,
     /// How deep arrays and maps may lie in each other; a message's own array is one of them. 32.
     ///
@@ -36,7 +38,16 @@ pub struct Limits {
     pub call_timeout: Option<Duration>,
     /// How long a method may run whose caller said nothing. 60 s; `None` for ever.
     pub method_timeout: Option<Duration>,
+    /// The slowest average rate at which a message of the peer may arrive, in bytes a second, once
+    /// [`message_grace`](Self::message_grace) is over. 240; 0 counts as 1.
+    ///
+    /// Without it a byte now and then would hold a connection, and what has come of the message, for ever.
+    pub message_bytes_per_second: u64,
+    /// How long a message may take once it has begun, beside what the rate gives it for the bytes that came. 30 s.
+    pub message_grace: Duration,
     /// How long the peer has for the first exchange: hello, and authentication where it is asked for. 5 s.
+    ///
+    /// One that has not proven by then who it is, and has to, is left, whatever else it has sent.
     pub opening_timeout: Duration,
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may take. 30 s;
     /// `None` for never. A peer that knows no pings is left alone.
@@ -61,6 +72,8 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             call_timeout: Some(Duration::from_secs(60)),
             method_timeout: Some(Duration::from_secs(60)),
+            message_bytes_per_second: 240,
+            message_grace: Duration::from_secs(30),
             opening_timeout: Duration::from_secs(5),
             heartbeat: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(600)),

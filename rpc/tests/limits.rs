@@ -325,3 +325,72 @@ fn a_server_that_tells_its_client_something_is_not_idle() {
         drop(near);
     });
 }
+
+/// Sends the bytes of a request one by one in pauses, until they are all sent or the connection is over; says how long
+/// that took, and why it is over, if it is.
+fn trickle(pause: Duration, limits: Limits) -> (Duration, Option<CloseReason>) {
+    let (mut peer, server) = Peer::of(Gauge::default().service(), limits);
+    let mut bytes = vec![0x94, 0x00, 0x01, 0xa4, b'e', b'c', b'h', b'o', 0x91, 0xd9, 100];
+    bytes.extend([b'x'; 100]);
+    let began = now();
+    for byte in bytes {
+        if peer.stream().write_all(&[byte]).is_err() || server.is_closed() {
+            return (now() - began, Some(server.wait_closed()));
+        }
+        sleep(pause);
+    }
+    assert_eq!(peer.result(1), "x".repeat(100).into());
+    (now() - began, None)
+}
+
+#[test]
+fn a_message_that_has_begun_has_to_come() {
+    test::run(|| {
+        let (took, reason) = trickle(SECOND, Limits::default());
+        assert!(matches!(reason, Some(CloseReason::TooSlow { bytes: 31, .. })), "{reason:?}");
+        assert!(took < 32 * SECOND, "{took:?}");
+        assert!(reason.unwrap().to_string().contains("31 bytes of a message came within 30."));
+        assert!(trickle(SECOND / 5, Limits::default()).1.is_none());
+        // One byte a second is enough where it is said to be.
+        assert!(trickle(SECOND, limits(|limits| limits.message_bytes_per_second = 1)).1.is_none());
+        assert!(trickle(SECOND, limits(|limits| limits.message_grace = Duration::MAX)).1.is_none());
+    });
+}
+
+#[test]
+fn the_time_in_which_a_message_waits_for_others_is_not_its_own() {
+    test::run(|| {
+        let little = limits(|limits| {
+            limits.in_flight = 1;
+            limits.waiting_bytes = 0;
+        });
+        let (mut peer, _server) = Peer::of(Gauge::default().service(), little);
+        // The third has begun in the same bytes as those before it, of which one holds the reader up for 40 s.
+        for id in 0..2 {
+            peer.request(id, "sleep", vec![40_000.into()]);
+        }
+        peer.send_bytes(&[0x94, 0x00, 0x02, 0xa4]);
+        peer.result(0);
+        sleep(10 * SECOND);
+        peer.send_bytes(b"echo\x91\x05");
+        peer.result(1);
+        assert_eq!(peer.result(2), 5.into());
+    });
+}
+
+#[test]
+fn signs_of_life_without_end_do_not_keep_an_idle_connection() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).service(Gauge::default().service()).close_when_idle().accept().unwrap();
+        let began = now();
+        let pings = spawn(move || {
+            while (&near).write_all(&[0x92, 0x09, 0x01]).is_ok() {
+                sleep(SECOND);
+            }
+        });
+        assert!(matches!(far.wait_closed(), CloseReason::Idle { .. }));
+        assert!(now() - began < 603 * SECOND);
+        pings.join().unwrap();
+    });
+}

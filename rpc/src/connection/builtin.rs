@@ -40,6 +40,11 @@ impl Shared {
             return Err(CloseReason::NotProven { limit: self.limits.opening_timeout });
         }
         if self.proof.is_given() {
+            if let Some(reading) = &*self.reading.borrow()
+                && self.reason().is_none()
+            {
+                reading.cancel();
+            }
             self.refresh_identity();
             self.note_change();
         }

@@ -32,6 +32,13 @@ pub enum CloseReason {
         /// For how long: [`Limits::heartbeat`](crate::Limits::heartbeat).
         limit: Duration,
     },
+    /// The peer began a message, and the rest of it came too slowly.
+    TooSlow {
+        /// How many bytes of the message had come.
+        bytes: usize,
+        /// How long it had been waited for: see [`Limits::message_grace`](crate::Limits::message_grace).
+        waited: Duration,
+    },
     /// No call came for too long.
     Idle {
         /// For how long: [`Limits::idle_timeout`](crate::Limits::idle_timeout).
@@ -42,7 +49,8 @@ pub enum CloseReason {
         /// How long it had: [`Limits::opening_timeout`](crate::Limits::opening_timeout).
         limit: Duration,
     },
-    /// The peer sent what is no message, so that nobody can tell where the next one begins.
+    /// The peer sent what is no message, so that nobody can tell where the next one begins; or it has to prove who it is, and
+    /// sent more than is read before that.
     Malformed {
         /// What was wrong.
         reason: String,
@@ -79,9 +87,10 @@ impl CloseReason {
             CloseReason::Closed | CloseReason::Drained => io::ErrorKind::NotConnected,
             CloseReason::PeerEnded => io::ErrorKind::ConnectionAborted,
             CloseReason::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-            CloseReason::NotRead { .. } | CloseReason::Silent { .. } | CloseReason::Idle { .. } => {
-                io::ErrorKind::TimedOut
-            }
+            CloseReason::NotRead { .. }
+            | CloseReason::Silent { .. }
+            | CloseReason::TooSlow { .. }
+            | CloseReason::Idle { .. } => io::ErrorKind::TimedOut,
             CloseReason::NotProven { .. } => io::ErrorKind::PermissionDenied,
             CloseReason::Malformed { .. } | CloseReason::TooLarge { .. } => io::ErrorKind::InvalidData,
         };
@@ -101,6 +110,9 @@ impl fmt::Display for CloseReason {
             CloseReason::Lost(cause) => write!(f, "the connection was lost: {cause}"),
             CloseReason::NotRead { limit } => write!(f, "the peer read nothing for {limit:?}"),
             CloseReason::Silent { limit } => write!(f, "the peer gave no sign of life within {limit:?}"),
+            CloseReason::TooSlow { bytes, waited } => {
+                write!(f, "{bytes} bytes of a message came within {waited:?}, and the rest too slowly")
+            }
             CloseReason::Idle { limit } => write!(f, "no call came for {limit:?}"),
             CloseReason::NotProven { limit } => write!(f, "the peer did not prove within {limit:?} who it is"),
             CloseReason::Malformed { reason, at } => {

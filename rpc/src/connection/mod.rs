@@ -41,6 +41,7 @@ mod shared;
 mod calls;
 mod jobs;
 mod output;
+mod pace;
 mod streams;
 mod close;
 mod log;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use grapeshot_core::{Reason, WaitLimit, now, set_own_selfishness, with_time_limit, with_timeout};
 
 use super::close::CloseReason;
+use super::pace::Pace;
 use super::shared::Shared;
 use crate::error::{CallError, Failure};
 use crate::proto::{self, Concerns, Extension, Message, Scan, ScanError, Scanner};
@@ -40,6 +41,9 @@ pub(super) fn run(shared: &Rc<Shared>) {
         if shared.reason().is_some() {
             return CloseReason::Closed;
         }
+        if !shared.is_proven() {
+            until_stopped.change(shared.limits.opening_timeout);
+        }
         if let Err(error) = shared.transport.establish() {
             return CloseReason::Lost(Arc::new(error));
         }
@@ -47,7 +51,8 @@ pub(super) fn run(shared: &Rc<Shared>) {
         Reading::new(shared).until_over()
     });
     shared.reading.replace(None);
-    let reason = until_stopped.unwrap_or(CloseReason::Closed);
+    // Whoever else has set the limit has said why.
+    let reason = until_stopped.unwrap_or(CloseReason::NotProven { limit: shared.limits.opening_timeout });
     shared.begin_closing(reason);
     // What is not written by then never will be.
     let _ = with_timeout(CLOSING_TIMEOUT, || say_goodbye(shared));
@@ -112,40 +117,56 @@ pub(super) fn write(shared: &Rc<Shared>) {
     shared.output.end();
 }
 
+/// How much is read of a peer that has yet to prove who it is: a hello and a proof take less than 1 KiB.
+const UNPROVEN_BYTES: usize = 16 << 10;
+
+/// What is said to one that has sent more.
+const UNPROVEN: &str = "the peer has not proven who it is, and no more than 16384 bytes are read before";
+
+/// How long the peer's next message may be, after `passed` bytes.
+fn longest(shared: &Shared, passed: u64) -> usize {
+    let limit = shared.limits.frame_bytes;
+    if shared.is_proven() { limit } else { limit.min(UNPROVEN_BYTES.saturating_sub(passed as usize)) }
+}
+
 struct Reading<'a> {
     shared: &'a Rc<Shared>,
     scanner: Scanner,
     /// The scanner has seen a part of the message at `start`.
     scanned: bool,
+    /// How long a message may be by now.
+    longest: usize,
     buf: Vec<u8>,
     /// Where in `buf` the bytes lie that are not dispatched.
     start: usize,
     end: usize,
     /// How many bytes were dispatched.
     passed: u64,
-    opened: Instant,
     heard: Instant,
     /// When a message of a call last came.
     used: Cell<Instant>,
+    pace: Pace,
     pinged: bool,
 }
 
 impl<'a> Reading<'a> {
     fn new(shared: &'a Rc<Shared>) -> Reading<'a> {
-        let scanner = Scanner::new(shared.limits.frame_bytes, shared.limits.depth);
+        let longest = longest(shared, 0);
+        let scanner = Scanner::new(longest, shared.limits.depth);
         let opened = now();
         let buf = vec![0; READ_BYTES];
         Reading {
             shared,
             scanner,
             scanned: false,
+            longest,
             buf,
             start: 0,
             end: 0,
             passed: 0,
-            opened,
             heard: opened,
             used: Cell::new(opened),
+            pace: Pace::new(&shared.limits),
             pinged: false,
         }
     }
@@ -163,7 +184,7 @@ impl<'a> Reading<'a> {
         while self.start < self.end {
             let rest = &self.buf[self.start..self.end];
             if !self.scanned
-                && let Some((item, length)) = proto::first_item(rest, self.shared.limits.frame_bytes)
+                && let Some((item, length)) = proto::first_item(rest, self.longest)
             {
                 self.shared.take_item(&item);
                 self.start += length;
@@ -184,6 +205,10 @@ impl<'a> Reading<'a> {
                     self.scanned = false;
                     self.start += length;
                     self.passed += length as u64;
+                    if self.longest < self.shared.limits.frame_bytes || !self.shared.is_proven() {
+                        self.longest = longest(self.shared, self.passed);
+                        self.scanner.set_max_bytes(self.longest);
+                    }
                 }
                 Err(error) => return Err(self.refuse_rest(error)),
             }
@@ -206,7 +231,16 @@ impl<'a> Reading<'a> {
                 self.buf.resize(self.buf.len() * 2, 0);
             }
         }
-        let limit = self.next_look().map_or(WaitLimit::Never, WaitLimit::At);
+        match self.start == self.end {
+            true => self.pace.rest(),
+            false => self.pace.note(self.passed, now()),
+        }
+        let next_look = self.next_look();
+        if next_look.is_some_and(|next_look| next_look <= self.heard) {
+            // Something has come just before, and might again, so that no wait would ever be too long.
+            self.look()?;
+        }
+        let limit = next_look.map_or(WaitLimit::Never, WaitLimit::At);
         match self.shared.transport.read_within(&mut self.buf[self.end..], limit) {
             Ok(0) if self.start == self.end => Err(CloseReason::PeerEnded),
             Ok(0) => Err(CloseReason::Truncated { bytes: self.end - self.start }),
@@ -226,8 +260,7 @@ impl<'a> Reading<'a> {
         let heartbeat =
             self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
         let idle = self.idle_limit().and_then(|limit| self.used.get().checked_add(limit));
-        let proof = self.proof_limit().and_then(|limit| self.opened.checked_add(limit));
-        [heartbeat, idle, proof].into_iter().flatten().min()
+        [heartbeat, idle, self.pace.deadline(self.end - self.start)].into_iter().flatten().min()
     }
 
     /// How long the peer may be silent, if this side would ask it for a sign of life. Whether it does is agreed on
@@ -240,16 +273,13 @@ impl<'a> Reading<'a> {
         self.shared.limits.idle_timeout.filter(|_| self.shared.closes_when_idle)
     }
 
-    fn proof_limit(&self) -> Option<Duration> {
-        (!self.shared.is_proven()).then_some(self.shared.limits.opening_timeout)
-    }
-
-    /// Nothing came in time: asks for a sign of life, or ends what has been silent, idle or unproven for too long.
+    /// Nothing came in time: asks for a sign of life, or ends what has been silent, slow or idle for too long.
     fn look(&mut self) -> Result<(), CloseReason> {
         let now = now();
         let passed = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
-        if let Some(limit) = self.proof_limit().filter(|&limit| passed(self.opened, limit)) {
-            return Err(CloseReason::NotProven { limit });
+        let bytes = self.end - self.start;
+        if let Some(began) = self.pace.began().filter(|_| self.pace.deadline(bytes).is_some_and(|until| until <= now)) {
+            return Err(CloseReason::TooSlow { bytes, waited: now.saturating_duration_since(began) });
         }
         if let Some(limit) = self.heartbeat().filter(|&limit| passed(self.heard, limit)) {
             if !self.shared.has(Extension::Ping) {
@@ -343,12 +373,14 @@ impl<'a> Reading<'a> {
 
     /// What follows cannot be read: tells the one whom the first message of it concerns, if it says that.
     fn refuse_rest(&self, error: ScanError) -> CloseReason {
-        let code = match error {
-            ScanError::TooLarge { .. } => Failure::TOO_LARGE,
-            _ => Failure::PARSE,
+        let unproven = matches!(error, ScanError::TooLarge { .. }) && self.longest < self.shared.limits.frame_bytes;
+        let (code, text) = match error {
+            _ if unproven => (Failure::UNAUTHENTICATED, UNPROVEN.to_owned()),
+            ScanError::TooLarge { .. } => (Failure::TOO_LARGE, error.to_string()),
+            _ => (Failure::PARSE, error.to_string()),
         };
         match proto::peek_call(&self.buf[self.start..self.end]) {
-            Some(Concerns::Request(id)) => self.shared.answer(id, Err(&Failure::new(code, error.to_string()))),
+            Some(Concerns::Request(id)) => self.shared.answer(id, Err(&Failure::new(code, text))),
             Some(Concerns::Response(id)) => {
                 // The connection ends in any case.
                 let _ = self.shared.calls.answer(id, || {
@@ -361,6 +393,7 @@ impl<'a> Reading<'a> {
             _ => {}
         }
         match error {
+            _ if unproven => self.broken(UNPROVEN.into()),
             ScanError::TooLarge { bytes, limit, .. } => CloseReason::TooLarge { bytes, limit, at: self.passed },
             _ => self.broken(error.to_string()),
         }
