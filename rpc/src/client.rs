@@ -253,7 +253,8 @@ impl fmt::Debug for ClientBuilder {
 
 fn connect_tcp(address: &str) -> io::Result<TcpStream> {
     let (host, port) = host_and_port(address)?;
-    let stream = grapeshot_dns::connect(host, port).map_err(|error| cannot_connect(address, error.into()))?;
+    // Its error says already to what there is no connection.
+    let stream = grapeshot_dns::connect(host, port)?;
     // Small messages are to leave at once; what fails here costs time, not sense.
     let _ = stream.set_nodelay(true);
     Ok(stream)

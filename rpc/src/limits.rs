@@ -16,7 +16,7 @@ pub struct Limits {
     /// coroutine's stack, so that 32 fit on one of 256 KiB, and 40 do not. With optimisation it takes a tenth.
     /// Raise the size of the stacks first ([`grapeshot_core::Runtime::stack_size`]).
     pub depth: usize,
-    /// Calls of the peer that run at a time. 256.
+    /// Calls of the peer that run at a time. 256; with 0 each is refused.
     pub in_flight: usize,
     /// Bytes of the peer's requests that wait until another call ends, before the connection is read no further. 1 MiB.
     pub waiting_bytes: usize,

@@ -394,3 +394,30 @@ fn signs_of_life_without_end_do_not_keep_an_idle_connection() {
         pings.join().unwrap();
     });
 }
+
+#[test]
+fn a_peer_that_runs_no_calls_is_asked_for_none() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let none = limits(|limits| limits.in_flight = 0);
+        let far = Connection::over(far).service(Gauge::default().service()).limits(none).accept().unwrap();
+        let near = Connection::over(near).service(Gauge::default().service()).open().unwrap();
+        let began = now();
+        for error in [near.call::<()>("sleep", &(1,)).unwrap_err(), near.notify("sleep", &(1,)).unwrap_err()] {
+            assert!(matches!(&error, CallError::Refused { reason } if reason.contains("runs no calls")), "{error:?}");
+            assert_eq!(error.outcome(), Outcome::NotRun);
+        }
+        assert_eq!(now(), began);
+        // It calls as well as any other.
+        far.call::<()>("sleep", &(1,)).unwrap();
+    });
+}
+
+#[test]
+fn a_plain_caller_is_told_that_no_calls_are_run() {
+    test::run(|| {
+        let (mut peer, _server) = Peer::of(Gauge::default().service(), limits(|limits| limits.in_flight = 0));
+        peer.request(1, "sleep", vec![1.into()]);
+        assert_eq!(peer.failure(1).0, Failure::UNAVAILABLE);
+    });
+}

@@ -100,6 +100,9 @@ impl Shared {
         if self.draining.get() {
             return Err(Failure::new(Failure::UNAVAILABLE, "the callee takes no new calls"));
         }
+        if self.limits.in_flight == 0 {
+            return Err(Failure::new(Failure::UNAVAILABLE, "this side runs no calls"));
+        }
         if self.service.is_none() {
             return Err(Failure::new(Failure::METHOD_NOT_FOUND, "this side has no methods"));
         }

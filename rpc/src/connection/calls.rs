@@ -45,6 +45,8 @@ pub(super) struct Calls {
     places: RefCell<Places>,
     waiting: Cell<usize>,
     limit: Cell<usize>,
+    /// The peer has said that it runs no calls at all.
+    peer_runs_none: Cell<bool>,
     freed: WaitQueue,
     /// Calls that were given up so long ago that their ids are used again, and whose answers may yet come.
     forgotten: Cell<u32>,
@@ -119,15 +121,22 @@ impl Calls {
             places: RefCell::default(),
             waiting: Cell::new(0),
             limit: Cell::new(limit.clamp(1, MOST_CALLS)),
+            peer_runs_none: Cell::new(false),
             freed: WaitQueue::new(),
             forgotten: Cell::new(0),
             strays: Cell::new(0),
         }
     }
 
-    /// Lowers the limit to what the peer takes.
+    /// Lowers the limit to what the peer takes. One place stays for the connection's own requests, such as a proof.
     pub(super) fn lower_limit(&self, limit: usize) {
+        self.peer_runs_none.set(limit == 0);
         self.limit.set(self.limit.get().min(limit.max(1)));
+    }
+
+    /// Whether waiting for a place would be in vain.
+    pub(super) fn peer_runs_none(&self) -> bool {
+        self.peer_runs_none.get()
     }
 
     /// How many calls are in flight.

@@ -64,6 +64,7 @@ impl Shared {
 
     /// Sends a notification.
     pub(super) fn tell(self: &Rc<Shared>, request: &Request<'_>) -> Result<(), CallError> {
+        self.check_served(request.method)?;
         let patience = Patience::of(self, request.options);
         self.wait_for_room(patience)?;
         let meta = self.meta(request.options, None, None);
@@ -76,6 +77,7 @@ impl Shared {
     /// Sends a request; `window` is how much of a stream of the callee's the caller takes.
     pub(super) fn begin(self: &Rc<Shared>, request: &Request<'_>, window: Option<u64>) -> Result<Pending, CallError> {
         self.check_number(request.options)?;
+        self.check_served(request.method)?;
         let patience = Patience::of(self, request.options);
         self.wait_for_place(patience)?;
         self.wait_for_room(patience)?;
@@ -103,6 +105,14 @@ impl Shared {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses what a peer that runs no calls would never run. The connection's own requests are answered all the same.
+    fn check_served(&self, method: &str) -> Result<(), CallError> {
+        if self.calls.peer_runs_none() && !method.starts_with("$/") {
+            return Err(CallError::Refused { reason: "the peer has said that it runs no calls".into() });
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), CallError> {
