@@ -306,4 +306,18 @@ mod tests {
             assert_eq!(host_and_port(wrong).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{wrong}");
         }
     }
+
+    #[test]
+    fn an_error_says_once_to_what_there_is_no_connection() {
+        grapeshot_core::test::run(|| {
+            let listener = grapeshot_net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            drop(listener);
+            let error = Client::connect(&address).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            let text = error.to_string();
+            assert_eq!(text.matches("cannot connect").count(), 1, "{text}");
+            assert!(text.contains(&address), "{text}");
+        });
+    }
 }
