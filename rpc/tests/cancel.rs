@@ -152,3 +152,30 @@ fn a_method_that_cancels_itself_is_answered_and_missed_by_nobody() {
         assert_eq!(peer.result(2), Value::Nil);
     });
 }
+
+#[test]
+fn a_method_that_never_ends_and_has_no_limit_ends_with_its_caller() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let mut for_ever = Limits::default();
+        for_ever.method_timeout = None;
+        for_ever.call_timeout = None;
+        let service = Router::new().method("never", |()| {
+            sleep(Duration::MAX);
+            Ok(())
+        });
+        let far = Connection::over(far).service(service).limits(for_ever.clone()).accept().unwrap();
+        let near = Connection::over(near).limits(for_ever).open().unwrap();
+        let call = spawn({
+            let near = near.clone();
+            move || near.call::<()>("never", &())
+        });
+        sleep(Duration::from_secs(100_000));
+        assert_eq!((near.calls_in_flight(), far.calls_running()), (1, 1), "nobody has set a limit");
+        call.cancel();
+        let _ = call.join();
+        sleep(Duration::from_secs(1));
+        assert_eq!((near.calls_in_flight(), far.calls_running()), (0, 0));
+        assert!(!near.is_closed());
+    });
+}
