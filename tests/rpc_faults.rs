@@ -1,4 +1,6 @@
 //! `rpc_server` killed in the middle, behind a line that cuts, loses and delays, and among peers that mean no good.
+//!
+//! A call only looks local: each of these ends as an error that says whether it may have run (BEA-16).
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise, and their helpers are tests as well")]
 
 use std::fs;

@@ -10,6 +10,7 @@ use crate::checks::execute;
 
 /// A program that tests ask for, and the Debian package that holds it.
 struct Peer {
+    /// Its name, or for a library the path of a file of it.
     program: &'static str,
     package: &'static str,
 }
@@ -32,6 +33,11 @@ const PEERS: &[Peer] = &[
     Peer { program: "ip", package: "iproute2" },
     Peer { program: "getent", package: "libc-bin" },
     Peer { program: "python3", package: "python3" },
+    Peer { program: "nvim", package: "neovim" },
+    Peer { program: "/usr/lib/python3/dist-packages/msgpack/__init__.py", package: "python3-msgpack" },
+    Peer { program: "/usr/lib/python3/dist-packages/pynvim/__init__.py", package: "python3-pynvim" },
+    Peer { program: "g++", package: "g++" },
+    Peer { program: "/usr/include/msgpack.hpp", package: "libmsgpack-cxx-dev" },
 ];
 
 /// Installs what is missing.
@@ -77,6 +83,9 @@ fn apt_get(args: &[&str]) -> Result<(), String> {
 }
 
 fn is_installed(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).is_file();
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| is_executable(&folder.join(program)))
 }
@@ -93,5 +102,7 @@ mod tests {
     fn a_program_of_every_machine_is_found_and_an_invented_one_is_not() {
         assert!(is_installed("sh"));
         assert!(!is_installed("a-program-of-this-test"));
+        assert!(is_installed("/etc/passwd"));
+        assert!(!is_installed("/etc/a-file-of-this-test"));
     }
 }
