@@ -65,6 +65,22 @@ fn what_the_room_does_not_do_it_says_and_the_chat_goes_on() {
 }
 
 #[test]
+fn who_stands_still_is_dropped_and_the_others_do_not_wait() {
+    let (_server, address) = chat_server();
+    let mut ann = chatter(&address, "ann");
+    let bob = chatter(&address, "bob");
+    let zoe = chatter(&address, "zoe");
+    bob.signal(Signal::STOP).unwrap();
+    // One more than bob may be behind, beside the one that waits for its answer.
+    let lines: String = (1..=102).map(|number| format!("line {number}\n")).collect();
+    ann.send(lines.as_bytes()).unwrap();
+    ann.wait_line("*: bob is dropped, 100 lines behind", PATIENCE).unwrap();
+    ann.send(b"and on\n").unwrap();
+    zoe.wait_line("ann: and on", PATIENCE).unwrap();
+    assert!(zoe.stdout().text().contains("ann: line 102\n"), "{}", zoe.stdout());
+}
+
+#[test]
 fn a_client_whose_server_ends_does_not_wait_for_its_keyboard() {
     let (mut server, address) = chat_server();
     let mut ann = chatter(&address, "ann");
