@@ -34,8 +34,7 @@ fn who_never_begins_the_handshake_holds_up_nobody_and_is_left() {
     Test::new().real_time().run(|| {
         let own = SelfSigned::new(["localhost"]).unwrap();
         let limit = Duration::from_millis(500);
-        let mut limits = Limits::default();
-        limits.handshake = limit;
+        let limits = Limits { handshake: limit, ..Limits::default() };
         let config = own.server_config().unwrap().with_limits(limits);
         let log = Log::new();
         let seen = log.clone();
