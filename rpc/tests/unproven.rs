@@ -88,7 +88,7 @@ fn who_sends_as_fast_as_it_can_is_left_soon() {
     test::run(|| {
         let junk = message(vec![0.into(), 7.into(), "length".into(), Value::Array(vec![])]);
         for bytes in [hello(), message(vec![9.into(), 1.into()]), junk, message(vec![12.into()])] {
-            let (reason, took) = pester(&bytes, Duration::ZERO, true);
+            let (reason, took) = pester(&bytes.repeat(100), Duration::ZERO, true);
             assert!(reason.is_peers_fault(), "{reason}");
             assert!(reason.to_string().contains("16384 bytes"), "{reason}");
             assert!(took <= OPENING + CLOSING, "{took:?}");
@@ -101,7 +101,7 @@ fn who_reads_no_answers_has_no_more_time_either() {
     test::run(|| {
         // The pipe is full of answers after a moment.
         for pause in [Duration::ZERO, Duration::from_millis(10)] {
-            let (reason, took) = pester(&hello(), pause, false);
+            let (reason, took) = pester(&hello().repeat(100), pause, false);
             assert!(reason.is_peers_fault(), "{reason}");
             assert!(took <= OPENING + CLOSING, "{took:?}");
         }
