@@ -105,6 +105,7 @@ fn a_failure_is_printed_with_code_2() {
     assert_says(&[&address, "nowhere", "[]"], 2, nowhere);
     for (method, params) in [
         ("add", r#"["1", 2]"#),
+        ("echo", "[]"),
         ("add", "[1]"),
         ("add", "[1, 2, 3]"),
         ("add", "[18446744073709551615, 1]"),

@@ -1,17 +1,16 @@
 //! The parameters of a call: read one by one into their types, with an answer to the caller that says which one does not fit.
 //!
-//! A parameter that is absent is read as nil, so that one of type `Option` may be missing at the end:
-//! that is how a later version of a service adds one.
+//! One of type `Option` may be absent at the end: that is how a later version of a service adds one.
 
 use std::fmt::Write;
 
 use rmp_serde::Deserializer;
 use rmp_serde::decode::ReadRefReader;
-use serde::de::Deserialize;
+use serde::de::value::Error as AbsentError;
+use serde::de::{self, Deserialize, Visitor};
+use serde::forward_to_deserialize_any;
 
 use crate::error::Failure;
-
-const NIL: &[u8] = &[0xc0];
 
 /// How much of serde's explanation is kept, in characters: it may quote a value of any length.
 const REASON_CHARS: usize = 200;
@@ -81,7 +80,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     ///
-    /// [`Failure::INVALID_PARAMS`], with the parameter's name and type, when it is no `T`, or absent and `T` knows no nil.
+    /// [`Failure::INVALID_PARAMS`], with the parameter's name and type, when it is no `T`, or absent and `T` no `Option`.
     // Not an iterator: each has a type of its own.
     #[expect(clippy::should_implement_trait, reason = "each has a type of its own")]
     pub fn next<T: Deserialize<'a>>(&mut self) -> Result<T, Failure> {
@@ -90,7 +89,32 @@ impl<'a> Params<'a> {
         if index < self.count {
             return T::deserialize(&mut self.values).map_err(|error| misfit(self.signature, index, &error));
         }
-        T::deserialize(&mut Deserializer::from_read_ref(NIL)).map_err(|_| wrong_count(self.signature, self.count))
+        T::deserialize(Absent).map_err(|_| wrong_count(self.signature, self.count))
+    }
+}
+
+/// A parameter that is absent, which is not the same as nil: a type that takes any value must not take none for one.
+struct Absent;
+
+impl<'de> de::Deserializer<'de> for Absent {
+    type Error = AbsentError;
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, AbsentError> {
+        visitor.visit_none()
+    }
+
+    /// It may hold an `Option`.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, AbsentError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, AbsentError> {
+        Err(de::Error::custom("it is absent"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -168,6 +192,15 @@ mod tests {
     #[test]
     fn an_option_at_the_end_may_be_absent() {
         assert_eq!(read(&(1, -2)), Ok((1, -2, None)));
+    }
+
+    #[test]
+    fn a_value_of_any_type_may_be_nil_but_not_absent() {
+        let next = |bytes| Params::read(bytes, &MOVE)?.next::<rmpv::Value>();
+        assert_eq!(next(&[0x91, 0xc0]), Ok(rmpv::Value::Nil));
+        assert_eq!(next(&[0x90]).map_err(|failure| failure.code), Err(Failure::INVALID_PARAMS));
+        let optional = |bytes| Params::read(bytes, &MOVE)?.next::<Option<rmpv::Value>>();
+        assert_eq!(optional(&[0x90]), Ok(None));
     }
 
     #[test]
