@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p grapeshot-rpc` measures all; `-- sequence`, `-- flight` or `-- connections` one of them, and a number after
 //! it says how many calls. For instruction counts run the program that cargo names under callgrind.
+#![expect(clippy::print_stdout, reason = "a benchmark tells what it measured")]
 
 use std::error::Error;
 use std::fs;
