@@ -134,4 +134,4 @@ pub use self::router::{ParamList, Router};
 pub use self::server::{Listening, Server, ServerHandle};
 pub use self::service::{CalleeStreams, Context, MethodInfo, MethodKind, Service};
 pub use self::transport::{Credentials, Identity, Transport};
-pub use self::value::{Encoded, EncodeError, Value};
+pub use self::value::{EncodeError, Encoded, Value};

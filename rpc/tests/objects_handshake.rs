@@ -106,7 +106,7 @@ fn what_was_overheard_opens_no_other_connection() {
             }
             heard
         });
-        let server = spawn(move || Connection::new(far).demanding(&key()).handshake());
+        let server = spawn(move || Connection::new(far).demanding(key()).handshake());
         Connection::new(near).authenticate(&key()).unwrap();
         server.join().unwrap().unwrap();
         let heard = overheard.join().unwrap();
@@ -114,7 +114,7 @@ fn what_was_overheard_opens_no_other_connection() {
 
         let (mut replaying, far) = pair();
         replaying.write_all(&heard).unwrap();
-        let error = Connection::new(far).demanding(&key()).handshake().unwrap_err();
+        let error = Connection::new(far).demanding(key()).handshake().unwrap_err();
         assert!(matches!(error, ObjectError::Unproven(AuthFault::WrongProof)), "{error:?}");
         let mut answers = Vec::new();
         replaying.read_to_end(&mut answers).unwrap();
@@ -128,7 +128,7 @@ fn nothing_is_read_of_a_client_that_has_not_proven_itself() {
     test::run(|| {
         let (near, far) = pair();
         Connection::new(near).send("forty bytes, of one who knows of no keys").unwrap();
-        let far = Connection::new(far).demanding(&key());
+        let far = Connection::new(far).demanding(key());
         for _ in 0..2 {
             let error = far.recv::<String>().unwrap_err();
             assert!(matches!(error, ObjectError::Unproven(AuthFault::Length { bytes: 42 })), "{error:?}");
@@ -146,7 +146,7 @@ fn a_handshake_that_ends_early_is_an_error_on_either_side_wherever_it_ends() {
                 let builder = if cuts_client { Builder::new().to_far(cut) } else { Builder::new().to_near(cut) };
                 let (near, far) = builder.pair();
                 let server = spawn(move || {
-                    let far = Connection::new(far).demanding(&key());
+                    let far = Connection::new(far).demanding(key());
                     let first = far.handshake();
                     (first, far.recv::<u8>())
                 });
@@ -175,7 +175,7 @@ fn a_spoiled_byte_anywhere_keeps_out() {
                 let builder =
                     if spoils_client { Builder::new().to_far(spoiled) } else { Builder::new().to_near(spoiled) };
                 let (near, far) = builder.pair();
-                let server = spawn(move || Connection::new(far).demanding(&key()).handshake());
+                let server = spawn(move || Connection::new(far).demanding(key()).handshake());
                 let client = Connection::new(near).authenticate(&key());
                 let server = server.join().unwrap();
                 assert!(client.is_err() || server.is_err(), "{at}");
@@ -189,7 +189,7 @@ fn a_peer_that_says_nothing_or_little_at_a_time_meets_the_limit() {
     test::run(|| {
         let (near, far) = pair();
         let began = now();
-        let error = Connection::new(far).demanding(&key()).handshake().unwrap_err();
+        let error = Connection::new(far).demanding(key()).handshake().unwrap_err();
         assert!(
             matches!(error, ObjectError::HandshakeTimedOut { limit } if limit == Duration::from_secs(5)),
             "{error:?}"
@@ -206,7 +206,7 @@ fn a_peer_that_says_nothing_or_little_at_a_time_meets_the_limit() {
             })
         });
         let began = now();
-        let far = Connection::new(far).demanding(&key());
+        let far = Connection::new(far).demanding(key());
         assert!(matches!(far.recv::<u8>(), Err(ObjectError::HandshakeTimedOut { .. })));
         assert_eq!(now() - began, Duration::from_secs(5));
         assert!(matches!(far.send(&1), Err(ObjectError::HandshakeTimedOut { .. })), "and it stays out");
@@ -219,7 +219,7 @@ fn a_peer_that_says_nothing_or_little_at_a_time_meets_the_limit() {
 fn one_that_is_cut_off_in_the_handshake_leaves_a_connection_that_says_so() {
     test::run(|| {
         let (_near, far) = pair();
-        let far = Connection::new(far).demanding(&key());
+        let far = Connection::new(far).demanding(key());
         assert!(with_timeout(Duration::from_secs(1), || far.handshake()).is_err());
         assert!(matches!(far.recv::<u8>(), Err(ObjectError::Abandoned)));
         assert!(matches!(far.send(&1), Err(ObjectError::Abandoned)));
@@ -236,7 +236,7 @@ fn two_that_use_it_first_do_one_handshake() {
             near.send("up").unwrap();
             near.recv::<String>().unwrap()
         });
-        let far = Connection::new(far).demanding(&key());
+        let far = Connection::new(far).demanding(key());
         scope(|scope| {
             scope.spawn(|| assert_eq!(far.recv::<String>().unwrap().as_deref(), Some("up")));
             scope.spawn(|| far.send("down").unwrap());
