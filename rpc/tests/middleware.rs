@@ -309,9 +309,9 @@ fn rights_go_by_the_user_of_the_process_at_the_other_end_of_a_unix_socket() {
         let uid = own(&near);
         let may = Authorize::new().allow("add", Who::User(uid)).allow("sleep", Who::User(uid + 1)).allow(
             "fail",
-            Who::Matching(Box::new(move |peer, method| {
+            Who::matching(move |peer, method| {
                 method == "fail" && peer.credentials.is_some_and(|credentials| credentials.uid == uid)
-            })),
+            }),
         );
         let _far = Connection::over(far).service(everything().with(may)).accept().unwrap();
         let near = Connection::over(near).open().unwrap();

@@ -56,7 +56,16 @@ pub enum Who {
     /// Who has shown this certificate (DER).
     Certificate(Vec<u8>),
     /// Whomever this lets: it is given the method's name.
-    Matching(Box<dyn Fn(&Identity, &str) -> bool>),
+    Matching(Box<Matches>),
+}
+
+type Matches = dyn Fn(&Identity, &str) -> bool;
+
+impl Who {
+    /// Whomever this lets, of the peer and the method's name.
+    pub fn matching(matches: impl Fn(&Identity, &str) -> bool + 'static) -> Who {
+        Who::Matching(Box::new(matches))
+    }
 }
 
 impl Authorize {
