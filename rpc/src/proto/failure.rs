@@ -2,6 +2,7 @@
 //!
 //! MessagePack-RPC leaves the error's form to the service.
 //! This crate writes `[code, message]` or `[code, message, data]`; the first of them is Neovim's own form (`:help rpc`).
+//! Neovim 0.7 shows the message only where the code is 0 or 1, which are its own, and "unknown error" otherwise.
 //! It reads these, a text alone (the Python and C++ libraries), a map with `code`, `message` and `data`
 //! (JSON-RPC 2.0 §5.1), and takes anything else for data.
 
