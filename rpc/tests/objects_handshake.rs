@@ -248,7 +248,7 @@ fn two_that_use_it_first_do_one_handshake() {
 #[test]
 fn a_silent_peer_keeps_nobody_else_out() {
     Test::new().real_time().run(|| {
-        let listener = Listener::bind("127.0.0.1:0", &key()).unwrap();
+        let listener = Listener::bind("127.0.0.1:0", key()).unwrap();
         let address = listener.local_addr().unwrap();
         let silent = TcpStream::connect(address).unwrap();
         let (first, peer) = listener.accept().unwrap();
@@ -274,7 +274,7 @@ fn a_silent_peer_keeps_nobody_else_out() {
 #[test]
 fn a_wrong_key_is_permission_denied_as_an_io_error() {
     Test::new().real_time().run(|| {
-        let listener = Listener::bind("127.0.0.1:0", &key()).unwrap();
+        let listener = Listener::bind("127.0.0.1:0", key()).unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = spawn(move || listener.accept().unwrap().0.recv::<u8>());
         let error = Connection::connect("127.0.0.1", port, &other_key()).unwrap_err();
@@ -286,7 +286,7 @@ fn a_wrong_key_is_permission_denied_as_an_io_error() {
 #[test]
 fn closing_the_listener_ends_an_accept_that_waits() {
     Test::new().real_time().run(|| {
-        let listener = Rc::new(Listener::bind("127.0.0.1:0", &key()).unwrap());
+        let listener = Rc::new(Listener::bind("127.0.0.1:0", key()).unwrap());
         let accepting = spawn({
             let listener = listener.clone();
             move || listener.accept().map(drop)
