@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 /// It is [`rmpv::Value`], which has the extension types that Neovim uses for its handles.
 pub use rmpv::Value;
 
+/// What most values of calls fit in, so that their buffer need not grow while they are written.
+const USUAL_BYTES: usize = 48;
+
 /// One MessagePack value in its encoded form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -24,7 +27,7 @@ impl Encoded {
     ///
     /// When the value's own `Serialize` fails.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, EncodeError> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
         encode_into(&mut bytes, value)?;
         Ok(Encoded { bytes })
     }
