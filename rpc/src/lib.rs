@@ -45,13 +45,19 @@
 //! | for | see |
 //! |---|---|
 //! | what became of a failed call | [`CallError`], [`CallError::outcome`], [`Failure`] and its codes |
+//! | time limits of a call, and cancelling it | [`CallOptions::timeout`], [`grapeshot_core::with_timeout`]; the method: [`Context::deadline`] |
 //! | limits on bytes, depth, calls, time | [`Limits`] |
+//! | calling the caller back, or a client that has just come | [`Context::caller`], [`ClientBuilder::service`], [`Server::on_connect`] |
+//! | ending a server without losing a call | [`ServerHandle::drain`] |
 //! | items beside a call | [`stream`] |
-//! | carriers: sockets, TLS, a child's pipes, memory | [`transport`] |
-//! | making failed calls again, at most once each | [`retry`], [`replies`] |
+//! | what travels with a call | [`CallOptions::metadata`], [`Context::metadata`] |
+//! | carriers: sockets, TLS, a child's pipes, memory for tests | [`transport`], [`Client::over`], [`Connection::over`] |
+//! | repeating calls that failed | [`retry`] |
+//! | calls that run once, however often they are made | [`replies`] |
 //! | connections that come back, several of them, several servers | [`reconnect`], [`pool`], [`balance`] |
-//! | proof of a shared key | `auth` |
-//! | what is done around every call | [`middleware`] |
+//! | who the peer is: address, certificate, process, key | [`Context::peer`], [`Identity`]; proof of a shared key: `auth` |
+//! | who may call what | [`Server::authorize`] for all of a server, [`middleware::Authorize`] by method |
+//! | logs, metrics, traces, limits by method | [`Server::log`] for a line a call, [`middleware`] for the rest |
 //! | sending objects without calls | `objects` |
 //!
 //! # Invariants
