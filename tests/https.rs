@@ -180,7 +180,7 @@ fn nginx_passes_requests_on_over_tls() {
     let secure = Secure::echo();
     let (front, back) = (secure.file("front"), secure.file("back"));
     fs::write(secure.dir.path().join("nginx.conf"), in_front_of(&secure)).unwrap();
-    let front_ready = Ready::path(&front);
+    let front_ready = Ready::unix(&front);
     let proxy = Program::new(nginx).args(["-e", "stderr", "-p"]).arg(secure.dir.path());
     let proxy = proxy.arg("-c").arg(secure.file("nginx.conf")).ready_when(front_ready).start().unwrap();
     let body = pattern(3 << 20);

@@ -34,7 +34,7 @@ fn listening(nvim: &Path) -> Listening {
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("nvim.sock");
     let program = Program::new(nvim).args(QUIET).arg("--listen").arg(&socket);
-    let process = program.ready_when(Ready::path(&socket)).start().unwrap();
+    let process = program.ready_when(Ready::unix(&socket)).start().unwrap();
     Listening { process, socket, _folder: folder }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ enum Sign {
     Line(String),
     Port(SocketAddr),
     Path(PathBuf),
+    Unix(PathBuf),
 }
 
 /// Why a program did not become ready.
@@ -52,11 +54,19 @@ impl Ready {
         Ready(Sign::Port(addr))
     }
 
-    /// Something exists at `path`, such as a Unix socket or a pid file.
+    /// Something exists at `path`, such as a pid file; for a Unix socket see [`unix`](Ready::unix).
     ///
     /// It is looked for every few milliseconds. A file left by an earlier run counts, so use a fresh [`TempDir`](crate::TempDir).
     pub fn path(path: impl Into<PathBuf>) -> Ready {
         Ready(Sign::Path(path.into()))
+    }
+
+    /// A connection to the Unix socket at `path` succeeds.
+    ///
+    /// It is tried every few milliseconds, and closed at once; the program sees connections that say nothing.
+    /// That the socket exists is not enough: it does so from `bind` on, and refuses connections until `listen`.
+    pub fn unix(path: impl Into<PathBuf>) -> Ready {
+        Ready(Sign::Unix(path.into()))
     }
 
     /// Whether the sign is there already, before the program was started.
@@ -75,6 +85,7 @@ impl Ready {
             },
             Sign::Port(addr) => probe(watch, deadline, || accepts_connections(*addr)),
             Sign::Path(path) => probe(watch, deadline, || fs::symlink_metadata(path).is_ok()),
+            Sign::Unix(path) => probe(watch, deadline, || UnixStream::connect(path).is_ok()),
         }
     }
 }
@@ -86,6 +97,7 @@ impl fmt::Display for Ready {
             Sign::Line(text) => write!(f, "a line with {text:?}"),
             Sign::Port(addr) => write!(f, "a connection to {addr}"),
             Sign::Path(path) => write!(f, "something at {}", path.display()),
+            Sign::Unix(path) => write!(f, "a connection to {}", path.display()),
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_harness::{End, Program, Ready, Signal, TempDir, example};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 /// Never reached by a test that passes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,6 +82,28 @@ fn a_program_is_ready_when_its_port_opens() {
         });
         let program = shell("touch started; read _").current_dir(dir.path()).open_input().ready_when(Ready::port(addr));
         program.start().unwrap();
+    });
+}
+
+#[test]
+fn a_program_is_ready_when_its_unix_socket_listens_and_not_when_it_is_there() {
+    let dir = TempDir::new().unwrap();
+    let (path, started) = (dir.path().join("socket"), dir.path().join("started"));
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    assert!(path.exists());
+    let socket = UnixListener::from(socket);
+    let listens = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until("the program has started", || started.exists());
+            listens.store(true, Ordering::Relaxed);
+            rustix::net::listen(&socket, 16).unwrap();
+        });
+        let program =
+            shell("touch started; read _").current_dir(dir.path()).open_input().ready_when(Ready::unix(&path));
+        program.start().unwrap();
+        assert!(listens.load(Ordering::Relaxed), "a socket that only exists is no sign");
     });
 }
 
