@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grapeshot_harness::{End, Output, Program, Ready, Running, Signal, TempDir, example};
+use grapeshot_harness::{End, Output, Program, Ready, Running, Signal, TempDir, example, unused_addr};
 use serde_json::{Value as Json, json};
 
 /// Only a failure waits this long; a debug build on a busy machine is slow.
@@ -179,11 +179,8 @@ fn others_are_answered_while_one_sleeps_and_the_sleeper_before_the_server_ends()
 
 #[test]
 fn no_connection_and_no_answer_end_with_code_3() {
-    // Nobody listens at a port that was given back.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    assert_complains(&[&address, "nop", "[]"], 3, "Connection refused");
+    let nobody = unused_addr().unwrap().to_string();
+    assert_complains(&[&nobody, "nop", "[]"], 3, "Connection refused");
     assert_complains(&["localhost", "nop", "[]"], 3, "no host and port");
     let (_server, address) = serve();
     assert_complains(&[&address, "sleep", "[60000]"], 3, "5s");
