@@ -112,6 +112,15 @@ impl Jobs {
         }
     }
 
+    /// Gives back what past jobs took, if there are none now.
+    pub(super) fn shrink(&self) {
+        if self.is_idle() {
+            self.queue.borrow_mut().shrink_to_fit();
+            self.active.borrow_mut().shrink_to_fit();
+            self.spare.take();
+        }
+    }
+
     /// Notes a request; false when one with this id is in flight already.
     pub(super) fn register(&self, id: u32) -> bool {
         match self.active.borrow_mut().entry(id) {

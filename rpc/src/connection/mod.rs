@@ -6,8 +6,9 @@
 //!                └────────────── answers ────────────────────┘
 //! ```
 //!
-//! Both ends are the same: either may call the other. A connection has one coroutine that reads and one that writes,
-//! and a worker for each call of the peer that is under way.
+//! Both ends are the same: either may call the other. A connection has one coroutine that reads, one that writes for as
+//! long as there is something to write and two seconds more, and a worker for each call of the peer that is under way.
+//! One on which nobody speaks is a coroutine and a buffer of 1 KiB.
 //!
 //! # Invariants
 //!
@@ -26,12 +27,13 @@
 //! Making connections ([`Client`](crate::Client)), taking them ([`Server`](crate::Server)), repeating calls
 //! ([`retry`](crate::retry)).
 //!
-//! The modules in reading order: `setup` begins a connection, `exchange` makes calls, `reading` takes messages,
-//! `admission` takes or refuses calls, `workers` serve them; `calls`, `jobs` and `output` are their tables.
+//! The modules in reading order: `setup` begins a connection, `exchange` makes calls, `reading` takes messages and
+//! `writing` sends them, `admission` takes or refuses calls, `workers` serve them; `calls`, `jobs` and `output` are their tables.
 
 mod setup;
 mod exchange;
 mod reading;
+mod writing;
 mod admission;
 mod workers;
 mod answering;
@@ -123,6 +125,13 @@ impl Connection {
         };
         // Without a coroutine to be had there will be none for calls either, and those say so.
         let _ = self.shared().workers.spawn(Builder::new().name("rpc greeting"), greet);
+    }
+
+    /// Makes whoever calls the reader until the connection is over, and says why it is.
+    pub(crate) fn serve(&self) -> CloseReason {
+        let shared = self.shared();
+        reading::run(shared);
+        shared.reason().unwrap_or(CloseReason::Closed)
     }
 
     /// Who is at the other end, as far as is known by now.

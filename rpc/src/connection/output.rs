@@ -6,22 +6,28 @@
 //!      └── waits while too much is unsent ◄─────────┘
 //! ```
 //!
-//! The first append wakes the writer, which goes to the tail of the run queue: whoever can run before it appends too,
-//! and all of it leaves in one write.
+//! The first append wakes or spawns the writer, which goes to the tail of the run queue: whoever can run before it appends
+//! too, and all of it leaves in one write. A writer that has had nothing to write for a while ends: most connections of a
+//! server wait most of the time, and a stack takes more memory than all else that such a one needs.
 //!
 //! # Invariants
 //!
 //! - Only whole messages are appended, and nobody suspends while one is.
 //! - A byte counts as handed over from the moment at which the transport is given the buffer that it is in: who has
 //!   none that was can say that the peer never saw it.
+//! - There is at most one writer. While something waits to be written there is one, unless none could be spawned, which
+//!   ends the connection: then its reader writes what is left.
 
-use std::cell::{Cell, RefCell};
-use std::time::Instant;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::time::{Duration, Instant};
 
-use grapeshot_core::{Reason, Unparked, WaitQueue};
+use grapeshot_core::{Reason, Unparked, WaitQueue, now};
 
 /// A buffer that has grown beyond this is not kept for the next turn.
 const KEPT_BYTES: usize = 64 << 10;
+
+/// How long a writer stays for more.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What one side has to say on a connection.
 pub(super) struct Output {
@@ -35,6 +41,10 @@ pub(super) struct Output {
     /// Nothing more will be appended: the writer ends when all is out.
     finishing: Cell<bool>,
     ended: Cell<bool>,
+    /// There is a writer, or one has been spawned.
+    has_writer: Cell<bool>,
+    /// Spawns a writer, and says whether it could.
+    spawn_writer: OnceCell<Box<dyn Fn() -> bool>>,
     writer: WaitQueue,
     room: WaitQueue,
     end: WaitQueue,
@@ -50,11 +60,19 @@ impl Output {
             limit,
             finishing: Cell::new(false),
             ended: Cell::new(false),
+            has_writer: Cell::new(false),
+            spawn_writer: OnceCell::new(),
             writer: WaitQueue::new(),
             room: WaitQueue::new(),
             end: WaitQueue::new(),
             drained: WaitQueue::new(),
         }
+    }
+
+    /// Sets what spawns a writer, and says whether it could. Without it nothing is written before the end.
+    pub(super) fn spawn_writers_with(&self, spawn_writer: impl Fn() -> bool + 'static) {
+        // Set once, where the connection begins.
+        let _ = self.spawn_writer.set(Box::new(spawn_writer));
     }
 
     /// Appends a message, and says where in all that is ever sent it begins. Never suspends.
@@ -66,8 +84,21 @@ impl Output {
         let position = self.handed.get() + buffer.len() as u64;
         encode(&mut buffer)?;
         drop(buffer);
-        self.writer.wake_one();
+        if !self.writer.wake_one() && !self.has_writer.get() {
+            self.call_writer();
+        }
         Ok(position)
+    }
+
+    #[cold]
+    fn call_writer(&self) {
+        if self.ended.get() {
+            return;
+        }
+        self.has_writer.set(true);
+        if !self.spawn_writer.get().is_some_and(|spawn_writer| spawn_writer()) {
+            self.has_writer.set(false);
+        }
     }
 
     /// Whether none of what was appended at `position` has been given to the transport.
@@ -113,12 +144,17 @@ impl Output {
         self.room.wake_all();
     }
 
-    /// Waits until the writer has ended.
+    /// Whether whoever waits for the last bytes to be written has to write them.
+    pub(super) fn lacks_writer(&self) -> bool {
+        !self.has_writer.get() && !self.ended.get()
+    }
+
+    /// Waits until a writer has ended that wrote the last bytes.
     pub(super) fn wait_ended(&self) {
         while !self.ended.get() && self.end.wait(Reason::Other("the last bytes to be written")) {}
     }
 
-    /// Waits until all that was appended has been written, or the writer has ended.
+    /// Waits until all that was appended has been written, or nothing more will be.
     pub(super) fn wait_written(&self, deadline: Option<Instant>) {
         while self.unsent() > 0 && !self.ended.get() {
             self.writer.wake_one();
@@ -128,7 +164,13 @@ impl Output {
         }
     }
 
-    /// The writer's wait: gives what is to be written for a buffer that was; false when there is nothing more.
+    /// Makes whoever calls the writer until the guard is dropped.
+    pub(super) fn begin_writing(&self) -> Writing<'_> {
+        self.has_writer.set(true);
+        Writing(self)
+    }
+
+    /// The writer's wait: gives what is to be written for a buffer that was; false when the writer is to end.
     pub(super) fn next(&self, written: &mut Vec<u8>) -> bool {
         self.under_way.set(0);
         written.clear();
@@ -138,15 +180,27 @@ impl Output {
         if !self.room.is_empty() && !self.is_full() {
             self.room.wake_all();
         }
-        while self.buffer.borrow().is_empty() {
-            self.drained.wake_all();
-            if self.finishing.get() || !self.writer.wait(Reason::Other("something to write")) {
-                return false;
-            }
+        if self.ended.get() || !self.wait_for_more() {
+            return false;
         }
         std::mem::swap(written, &mut *self.buffer.borrow_mut());
         self.under_way.set(written.len());
         self.handed.set(self.handed.get() + written.len() as u64);
+        true
+    }
+
+    /// Waits for a while until there is something to write; says whether there is.
+    fn wait_for_more(&self) -> bool {
+        let mut waited = false;
+        while self.buffer.borrow().is_empty() {
+            self.drained.wake_all();
+            if waited || self.finishing.get() {
+                return false;
+            }
+            let until = now().checked_add(IDLE_TIMEOUT);
+            // Something may be appended between the end of the wait and this coroutine's turn.
+            waited = self.writer.wait_until(Reason::Other("something to write"), until) != Unparked::Woken;
+        }
         true
     }
 
@@ -156,5 +210,22 @@ impl Output {
         self.end.wake_all();
         self.room.wake_all();
         self.drained.wake_all();
+    }
+}
+
+/// The writer, however it ends.
+pub(super) struct Writing<'a>(&'a Output);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let output = self.0;
+        output.has_writer.set(false);
+        // Whoever was cancelled while it wrote may have torn a message, which nothing may follow.
+        if output.finishing.get() || output.ended.get() || output.under_way.get() > 0 {
+            output.end();
+        } else if output.buffer.borrow().is_empty() {
+            // The next one to write may be long in coming.
+            output.buffer.take();
+        }
     }
 }

@@ -15,20 +15,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Reason, WaitLimit, now, set_own_selfishness, with_time_limit, with_timeout};
+use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout};
 
 use super::close::CloseReason;
 use super::pace::Pace;
 use super::shared::Shared;
+use super::writing;
 use crate::error::{CallError, Failure};
 use crate::proto::{self, Concerns, Extension, Message, Scan, ScanError, Scanner};
 use crate::value::Encoded;
 
-/// How many bytes are read at a time, unless a message is larger.
+/// How many bytes are read at a time once as much has come at once, unless a message is larger.
 const READ_BYTES: usize = 16 << 10;
 
+/// How many are until then: most connections of a server wait most of the time, for a small message.
+const FIRST_BYTES: usize = 1 << 10;
+
+/// How long a peer is silent before what a large buffer takes is given back.
+const QUIET_AFTER: Duration = Duration::from_secs(2);
+
 /// How long a connection that is over may take to write what has been said, and to see the peer's end.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many bytes of a peer that broke the protocol are dropped at its end, so that it can read why.
 const MOST_DROPPED: usize = 1 << 20;
@@ -76,7 +83,10 @@ impl Drop for Closing<'_> {
 /// (RFC 1122 section 4.2.2.13). Over TLS an end that is not announced looks like one that somebody forced
 /// (RFC 8446 section 6.1).
 fn say_goodbye(shared: &Shared) {
-    shared.output.wait_ended();
+    match shared.output.lacks_writer() {
+        true => writing::run(shared),
+        false => shared.output.wait_ended(),
+    }
     let reason = shared.reason();
     if matches!(reason, Some(CloseReason::Lost(_))) || shared.transport.end_writing().is_err() {
         return;
@@ -85,36 +95,14 @@ fn say_goodbye(shared: &Shared) {
         return;
     }
     let mut dropped = 0;
-    let mut buf = [0; 4096];
+    // On the heap: a frame that large would keep another page of the stack for as long as the connection lasts.
+    let mut buf = vec![0; 4096];
     while dropped < MOST_DROPPED {
         match shared.transport.read_within(&mut buf, WaitLimit::After(CLOSING_TIMEOUT)) {
             Ok(0) | Err(_) => return,
             Ok(count) => dropped += count,
         }
     }
-}
-
-/// How many writes the writer does before the poller has a look in between.
-///
-/// It waits for something to write after each of them, which lets others run, but that is no wait for a descriptor.
-const WRITES_IN_A_ROW: u16 = 64;
-
-/// The connection's second coroutine.
-pub(super) fn write(shared: &Rc<Shared>) {
-    set_own_selfishness(WRITES_IN_A_ROW);
-    let mut bytes = Vec::new();
-    let limit = shared.limits.write_timeout;
-    while shared.output.next(&mut bytes) {
-        if let Err(error) = shared.transport.write_all_within(&bytes, WaitLimit::After(limit)) {
-            match error.kind() {
-                io::ErrorKind::TimedOut => shared.stop(CloseReason::NotRead { limit }),
-                // A peer that has closed the connection may have answered before.
-                _ => shared.stop_within(CLOSING_TIMEOUT, CloseReason::Lost(Arc::new(error))),
-            }
-            break;
-        }
-    }
-    shared.output.end();
 }
 
 /// How much is read of a peer that has yet to prove who it is: a hello and a proof take less than 1 KiB.
@@ -154,7 +142,7 @@ impl<'a> Reading<'a> {
         let longest = longest(shared, 0);
         let scanner = Scanner::new(longest, shared.limits.depth);
         let opened = now();
-        let buf = vec![0; READ_BYTES];
+        let buf = vec![0; FIRST_BYTES];
         Reading {
             shared,
             scanner,
@@ -216,21 +204,29 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Makes room and reads.
-    fn read(&mut self) -> Result<(), CloseReason> {
+    /// Makes room for what comes next. A read that filled the buffer says that more lies ready than it takes.
+    fn make_room(&mut self) {
+        let filled = self.end == self.buf.len();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.buf.len() > READ_BYTES {
+            if self.buf.len() > READ_BYTES || (filled && self.buf.len() < READ_BYTES) {
                 self.buf = vec![0; READ_BYTES];
             }
-        } else if self.end == self.buf.len() {
+        } else if filled {
             self.buf.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             // The scanner refuses what is longer than the limit, so this is at most twice as long.
-            if self.end > self.buf.len() / 2 {
+            if self.buf.len() < READ_BYTES {
+                self.buf.resize(READ_BYTES, 0);
+            } else if self.end > self.buf.len() / 2 {
                 self.buf.resize(self.buf.len() * 2, 0);
             }
         }
+    }
+
+    /// Reads what comes.
+    fn read(&mut self) -> Result<(), CloseReason> {
+        self.make_room();
         match self.start == self.end {
             true => self.pace.rest(),
             false => self.pace.note(self.passed, now()),
@@ -260,7 +256,13 @@ impl<'a> Reading<'a> {
         let heartbeat =
             self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
         let idle = self.idle_limit().and_then(|limit| self.used.get().checked_add(limit));
-        [heartbeat, idle, self.pace.deadline(self.end - self.start)].into_iter().flatten().min()
+        let quiet = self.holds_more().then(|| self.heard.checked_add(QUIET_AFTER)).flatten();
+        [heartbeat, idle, quiet, self.pace.deadline(self.end - self.start)].into_iter().flatten().min()
+    }
+
+    /// Whether the buffer is larger than a silent connection needs.
+    fn holds_more(&self) -> bool {
+        self.start == self.end && self.buf.len() > FIRST_BYTES
     }
 
     /// How long the peer may be silent, if this side would ask it for a sign of life. Whether it does is agreed on
@@ -278,6 +280,9 @@ impl<'a> Reading<'a> {
         let now = now();
         let passed = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
         let bytes = self.end - self.start;
+        if self.holds_more() && passed(self.heard, QUIET_AFTER) {
+            self.buf = vec![0; FIRST_BYTES];
+        }
         if let Some(began) = self.pace.began().filter(|_| self.pace.deadline(bytes).is_some_and(|until| until <= now)) {
             return Err(CloseReason::TooSlow { bytes, waited: now.saturating_duration_since(began) });
         }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use grapeshot_core::Builder;
 
-use super::close::CloseReason;
 use super::log::{CallEntry, Log};
 use super::proof::Proof;
 use super::reading;
@@ -171,29 +170,19 @@ impl Setup {
     ///
     /// As [`Builder::spawn`]: outside a runtime, and at the limit on coroutines.
     pub fn accept(self) -> io::Result<Connection> {
-        let connection = self.begin_with_writer()?;
+        let connection = self.begin();
         let shared = connection.shared().clone();
         let builder = Builder::new().name(format!("rpc reader {}", shared.transport.peer()));
         shared.clone().crew.spawn(builder, move || reading::run(&shared))?;
         Ok(connection)
     }
 
-    /// Begins a connection whose reader is the coroutine that calls, until the connection is over;
-    /// `begun` is called with it before. Says why it is over.
-    pub(crate) fn serve(self, begun: impl FnOnce(&Connection)) -> io::Result<CloseReason> {
-        let connection = self.begin_with_writer()?;
-        begun(&connection);
-        let shared = connection.shared().clone();
-        reading::run(&shared);
-        Ok(shared.reason().unwrap_or(CloseReason::Closed))
-    }
-
-    fn begin_with_writer(self) -> io::Result<Connection> {
+    /// Begins a connection that has no reader yet.
+    pub(crate) fn begin(self) -> Connection {
         let shared = Shared::new(self);
-        let connection = Connection { handle: Rc::new(Handle { shared: shared.clone() }) };
-        let builder = Builder::new().name(format!("rpc writer {}", shared.transport.peer()));
-        shared.clone().crew.spawn(builder, move || reading::write(&shared))?;
-        Ok(connection)
+        let weak = Rc::downgrade(&shared);
+        shared.output.spawn_writers_with(move || weak.upgrade().is_some_and(|shared| shared.spawn_writer()));
+        Connection { handle: Rc::new(Handle { shared }) }
     }
 
     /// Begins a connection with a hello, and with authentication if there is a `key`, and waits for what the

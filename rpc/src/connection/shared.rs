@@ -230,6 +230,7 @@ impl Shared {
         self.transport.close();
         self.cancel_jobs();
         self.crew.cancel_all();
+        self.output.end();
         self.changed.wake_all();
     }
 

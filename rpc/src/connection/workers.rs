@@ -96,7 +96,13 @@ impl Shared {
                 yield_now();
                 continue;
             }
-            if self.idle_workers.len() >= MOST_IDLE || !self.wait_for_work() {
+            if self.idle_workers.len() >= MOST_IDLE {
+                return;
+            }
+            if !self.wait_for_work() {
+                if self.idle_workers.is_empty() {
+                    self.jobs.shrink();
+                }
                 return;
             }
             self.worker_comes.set(false);

@@ -90,13 +90,18 @@ impl Server {
         Ok(Server::from_listener(Listening::tcp(addresses)?))
     }
 
-    /// Listens on a Unix socket at this path, where there must be no file yet. The file goes when the server does.
+    /// Listens on a Unix socket at this path. The file goes when the server does.
+    ///
+    /// The file of a server that was killed, which no process has any more, is taken over; a socket that somebody has,
+    /// and a file of any other kind, stays as it is, and is an error.
+    /// Two servers that start at one path at the same moment can both take it over, and the first is then not found.
     ///
     /// Who may connect is for the permissions of its folder to say; [`Identity::credentials`] says who has.
     ///
     /// # Errors
     ///
-    /// As [`UnixListener::bind`](grapeshot_net::UnixListener::bind), with the path in the text.
+    /// As [`UnixListener::bind`](grapeshot_net::UnixListener::bind), with the path in the text: of kind `AddrInUse` for
+    /// a path that is taken, with what to do about it; what the system says to looking at what is there, and removing it.
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
         let (listening, file) = Listening::unix(path.as_ref())?;
         Ok(Server { file: Some(file), ..Server::from_listener(listening) })
@@ -333,27 +338,33 @@ impl Serving {
 
     /// The life of one connection, in its own coroutine.
     fn run(self: &Rc<Serving>, transport: Box<dyn Transport>) {
-        let mut settings = self.settings.clone();
-        if let Some(service_of) = &self.service_of {
-            // The service may depend on a certificate, which comes with the handshake.
-            if let Err(error) = transport.establish() {
-                return self.note_end(&transport.identity(), &CloseReason::Lost(Arc::new(error)));
-            }
-            settings.service = Some(service_of(&transport.identity()));
-        }
         let number = self.next.replace(self.next.get() + 1);
         let _listed = Listed { serving: self, number };
-        let peer = transport.identity();
-        let served = settings.over(transport).serve(|connection| {
+        if let Some(connection) = self.begin_connection(transport) {
             self.connections.borrow_mut().insert(number, connection.clone());
             if let Some(greet) = &self.on_connect {
                 connection.greet(greet.clone());
             }
-        });
-        match served {
-            Ok(reason) => self.note_end(&peer, &reason),
-            Err(error) => print_stderr(&format!("rpc: the connection of {peer} was dropped: {error}")),
+            let peer = connection.peer();
+            let reason = connection.serve();
+            self.note_end(&peer, &reason);
         }
+    }
+
+    /// Makes a connection of a transport.
+    // Not within `run`, whose frame is there as long as the connection, and would be larger by all that is moved here.
+    #[inline(never)]
+    fn begin_connection(&self, transport: Box<dyn Transport>) -> Option<Connection> {
+        let mut settings = self.settings.clone();
+        if let Some(service_of) = &self.service_of {
+            // The service may depend on a certificate, which comes with the handshake.
+            if let Err(error) = transport.establish() {
+                self.note_end(&transport.identity(), &CloseReason::Lost(Arc::new(error)));
+                return None;
+            }
+            settings.service = Some(service_of(&transport.identity()));
+        }
+        Some(settings.over(transport).begin())
     }
 
     fn note_end(&self, peer: &Identity, reason: &CloseReason) {
