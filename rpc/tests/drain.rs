@@ -3,11 +3,16 @@
 
 mod peer;
 
-use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use grapeshot_core::{now, sleep, spawn, test};
+use grapeshot_core::channel::{unbounded, watch};
+use grapeshot_core::{now, random_u64, sleep, spawn, test, with_timeout, yield_now};
 use grapeshot_net::memory;
 use grapeshot_rpc::{
     CallError, CallerExt, Client, CloseReason, Connection, Context, Extensions, Failure, Limits, Outcome, Router,
@@ -17,6 +22,9 @@ use grapeshot_rpc::{
 use self::peer::Peer;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Only a failure waits this long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn sleeper() -> Router {
     Router::new().method("sleep", |(seconds,): (u64,)| {
@@ -99,11 +107,13 @@ fn serve(server: Server) -> (String, grapeshot_rpc::ServerHandle) {
 fn a_drained_server_loses_no_call() {
     test::Test::new().real_time().run(|| {
         for extensions in [Extensions::Agree, Extensions::Off] {
-            let ran = Rc::new(Cell::new(0));
+            let (ran, progress) = watch(0);
+            let ran = Rc::new(ran);
             let counted = ran.clone();
             let service = Router::new().method("work", move |()| {
-                sleep(Duration::from_millis(3));
-                counted.set(counted.get() + 1);
+                // Calls of different length, so that the end finds each caller somewhere else.
+                (0..random_u64() % 8).for_each(|_| yield_now());
+                counted.modify(|ran| *ran += 1);
                 Ok(())
             });
             let (address, handle) = serve(Server::bind("127.0.0.1:0").unwrap().service(service));
@@ -121,7 +131,7 @@ fn a_drained_server_loses_no_call() {
                     })
                 })
                 .collect();
-            sleep(Duration::from_millis(50));
+            progress.wait_for(|ran| *ran >= 100).unwrap();
             handle.drain();
             handle.wait();
             let mut answered = 0;
@@ -130,7 +140,6 @@ fn a_drained_server_loses_no_call() {
                 answered += count;
                 assert_eq!(error.outcome(), Outcome::NotRun, "{error:?}");
             }
-            assert!(answered > 0);
             assert_eq!(answered, ran.get());
         }
     });
@@ -216,14 +225,92 @@ fn a_unix_socket_goes_with_its_server_and_says_who_calls() {
     });
 }
 
+/// As SIGKILL does.
+fn abandon_socket(path: &Path) {
+    drop(UnixListener::bind(path).unwrap());
+    assert!(path.exists());
+}
+
+#[test]
+fn the_socket_file_of_a_killed_server_is_taken_over() {
+    test::Test::new().real_time().run(|| {
+        let folder = grapeshot_harness::TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        abandon_socket(&path);
+        let server = Server::bind_unix(&path).unwrap().service(sleeper());
+        let handle = server.handle();
+        spawn(move || server.serve());
+        assert_eq!(Client::connect_unix(&path).unwrap().call::<u64>("sleep", &(0,)).unwrap(), 0);
+        handle.drain();
+        handle.wait();
+        assert!(!path.exists());
+    });
+}
+
+/// That a path is taken, for this reason, and what is there stays.
+#[track_caller]
+fn assert_taken(path: &Path, reason: &str) {
+    let error = Server::bind_unix(path).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+    let text = error.to_string();
+    assert!(text.contains(reason) && text.matches(path.to_str().unwrap()).count() == 1, "{text}");
+    assert!(fs::symlink_metadata(path).is_ok());
+}
+
+#[test]
+fn a_socket_that_somebody_has_is_not_taken_over() {
+    test::Test::new().real_time().run(|| {
+        let folder = grapeshot_harness::TempDir::new().unwrap();
+        let (streams, datagrams) = (folder.path().join("streams"), folder.path().join("datagrams"));
+        let listener = UnixListener::bind(&streams).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let _socket = UnixDatagram::bind(&datagrams).unwrap();
+        assert_taken(&streams, "another process listens there; end it");
+        assert_taken(&datagrams, "another process listens there; end it");
+        // Nobody called to find out.
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn what_is_no_socket_is_not_taken_over() {
+    test::Test::new().real_time().run(|| {
+        let folder = grapeshot_harness::TempDir::new().unwrap();
+        let at = |name| folder.path().join(name);
+        fs::write(at("file"), "precious").unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        abandon_socket(&at("socket"));
+        symlink(at("socket"), at("link")).unwrap();
+        symlink(at("nowhere"), at("lost")).unwrap();
+        for name in ["file", "folder", "link", "lost"] {
+            assert_taken(&at(name), "what is there is no socket; remove it");
+        }
+        assert_eq!(fs::read(at("file")).unwrap(), b"precious");
+    });
+}
+
+#[test]
+fn a_server_leaves_the_socket_file_of_its_successor() {
+    test::Test::new().real_time().run(|| {
+        let folder = grapeshot_harness::TempDir::new().unwrap();
+        let path = folder.path().join("socket");
+        let first = Server::bind_unix(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = Server::bind_unix(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    });
+}
+
 #[test]
 fn calls_travel_over_tls() {
     test::Test::new().real_time().run(|| {
         let own = grapeshot_tls::SelfSigned::new(["localhost"]).unwrap();
-        let log = test::Log::new();
-        let seen = log.clone();
+        let (seen, ends) = unbounded();
         let server = Server::bind_tls("127.0.0.1:0", &own.server_config().unwrap()).unwrap();
-        let server = server.service(sleeper()).log_ends(move |_, reason| seen.add(reason.to_string()));
+        let server = server.service(sleeper()).log_ends(move |_, reason| seen.send(reason.to_string()).unwrap());
         let (address, handle) = serve(server);
         let port = address.rsplit(':').next().unwrap();
         let client = Client::connect_tls(&format!("localhost:{port}"), &own.client_config().unwrap()).unwrap();
@@ -233,13 +320,14 @@ fn calls_travel_over_tls() {
         assert!(plain.call::<u64>("sleep", &(0,)).is_err());
         assert_eq!(client.call::<u64>("sleep", &(0,)).unwrap(), 0);
         drop((client, plain));
-        sleep(Duration::from_millis(100));
-        let ends = log.take();
-        assert!(ends[0].contains("TLS"), "{ends:?}");
+        let next = || with_timeout(PATIENCE, || ends.recv().unwrap()).unwrap();
+        let (first, second) = (next(), next());
+        assert!(first.contains("TLS"), "{first}");
         // Not one that somebody may have forced.
-        assert_eq!(ends[1..], ["the peer ended the connection"]);
+        assert_eq!(second, "the peer ended the connection");
         handle.drain();
         handle.wait();
+        assert!(with_timeout(PATIENCE, || ends.recv()).unwrap().is_err(), "there were two connections");
     });
 }
 

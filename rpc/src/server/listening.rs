@@ -1,11 +1,13 @@
 //! What a server listens on.
 
 use std::fmt;
+use std::fs::{self, Metadata};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use grapeshot_net::{TcpListener, ToSocketAddrs, UnixListener};
+use grapeshot_net::{TcpListener, ToSocketAddrs, UnixDatagram, UnixListener};
 #[cfg(feature = "tls")]
 use grapeshot_tls::{ServerConfig, TlsListener};
 
@@ -44,8 +46,8 @@ impl Listening {
     }
 
     pub(super) fn unix(path: &Path) -> io::Result<(Listening, SocketFile)> {
-        let listener = UnixListener::bind(path).map_err(|error| cannot_listen(&path.display(), &error))?;
-        Ok((listener.into(), SocketFile { path: path.to_owned() }))
+        let listener = bind_unix(path).map_err(|error| cannot_listen(&path.display(), &error))?;
+        Ok((listener.into(), SocketFile::of(path)))
     }
 
     /// Waits for a connection.
@@ -126,15 +128,90 @@ impl From<TlsListener> for Listening {
     }
 }
 
+/// Listens at a path, if need be in place of a server that was killed and left its file behind.
+///
+/// Two servers that start at the same moment where such a file lies can both find it abandoned. The second then removes
+/// the file that the first has made, which listens on, and is not found. A supervisor starts one at a time.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let taken = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
+        bound => return bound,
+    };
+    let in_use = |what: &str| Err(io::Error::new(taken.kind(), format!("{taken}: {what}")));
+    match Found::at(path)? {
+        Found::Nothing => {}
+        Found::OtherFile => return in_use("what is there is no socket; remove it, or listen elsewhere"),
+        Found::Socket => return in_use("another process listens there; end it, or listen elsewhere"),
+        Found::AbandonedSocket => fs::remove_file(path).or_else(nothing_there)?,
+    }
+    UnixListener::bind(path)
+}
+
+/// What is in the way at a path.
+enum Found {
+    /// It has gone meanwhile.
+    Nothing,
+    /// No socket: a symbolic link is none either, whatever it leads to.
+    OtherFile,
+    Socket,
+    /// The file of a socket that no process has any more.
+    AbandonedSocket,
+}
+
+impl Found {
+    fn at(path: &Path) -> io::Result<Found> {
+        match fs::symlink_metadata(path) {
+            Ok(file) if !file.file_type().is_socket() => return Ok(Found::OtherFile),
+            Ok(_) => {}
+            Err(error) => return nothing_there(error).map(|()| Found::Nothing),
+        }
+        // A socket of another type, unlike a stream, neither waits for room in a queue nor is a visitor to the server,
+        // and it tells a socket that does not listen yet from one that is gone.
+        match UnixDatagram::unbound()?.connect(path) {
+            // unix(7): "The remote socket does not match the local socket type", so there is one.
+            Err(error) if error.raw_os_error() == Some(WRONG_TYPE) => Ok(Found::Socket),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Found::AbandonedSocket),
+            Err(error) => nothing_there(error).map(|()| Found::Nothing),
+            Ok(()) => Ok(Found::Socket),
+        }
+    }
+}
+
+/// EPROTOTYPE, for which std has no name.
+const WRONG_TYPE: i32 = 91;
+
+/// That there is no file is what was wanted; other errors stay.
+fn nothing_there(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
 /// The file of a Unix socket that this server has made, which goes with it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
+    /// Nothing if it was gone at once; then there is nothing to remove.
+    own: Option<FileIdentity>,
+}
+
+/// Which file it is, by device, number and time: numbers of removed files are given again.
+type FileIdentity = (u64, u64, (i64, i64));
+
+impl SocketFile {
+    fn of(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), own: identity(path) }
+    }
+}
+
+fn identity(path: &Path) -> Option<FileIdentity> {
+    let of = |file: Metadata| (file.dev(), file.ino(), (file.mtime(), file.mtime_nsec()));
+    fs::symlink_metadata(path).ok().map(of)
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody else may have removed it; then there is nothing to do.
-        let _ = std::fs::remove_file(&self.path);
+        // A successor may have taken the path over already, and somebody else may have removed the file.
+        if self.own.is_some() && identity(&self.path) == self.own {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
