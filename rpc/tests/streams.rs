@@ -51,6 +51,22 @@ fn both_send_in_turns() {
 }
 
 #[test]
+fn an_item_is_sent_for_each_that_comes() {
+    test::run(|| {
+        let (caller, _callee) = connect_with(Limits::default(), arithmetic);
+        let call = open_double(&caller);
+        call.send(&1).unwrap();
+        let mut came = Vec::new();
+        for number in call.items().map(Result::unwrap).take(5) {
+            came.push(number);
+            call.send(&number).unwrap();
+        }
+        assert_eq!(came, [2, 4, 8, 16, 32]);
+        assert_eq!(call.finish().unwrap(), 6);
+    });
+}
+
+#[test]
 fn both_send_at_once_from_two_coroutines_through_windows_of_one_item() {
     test::run(|| {
         let (caller, _callee) = connect_with(window_of(1), arithmetic);

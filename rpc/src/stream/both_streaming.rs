@@ -98,6 +98,13 @@ impl<T, U: DeserializeOwned, R> BothStreaming<T, U, R> {
         self.answers.recv()
     }
 
+    /// The callee's items from here on: see [`CalleeStreaming::items`].
+    ///
+    /// Others can be sent between two of them.
+    pub fn items(&self) -> impl Iterator<Item = Result<U, StreamError>> + '_ {
+        self.answers.items()
+    }
+
     /// Ends the stream to the callee, whole, and goes on receiving.
     pub fn finish_sending(self) -> CalleeStreaming<U, R> {
         let (sink, answers) = self.split();
