@@ -72,8 +72,11 @@ fn who_stands_still_is_dropped_and_the_others_do_not_wait() {
     let zoe = chatter(&address, "zoe");
     bob.signal(Signal::STOP).unwrap();
     // One more than bob may be behind, beside the one that waits for its answer.
-    let lines: String = (1..=102).map(|number| format!("line {number}\n")).collect();
-    ann.send(lines.as_bytes()).unwrap();
+    // One at a time: zoe would fall behind as well, were she slower than ann by as much.
+    for number in 1..=102 {
+        ann.send(format!("line {number}\n").as_bytes()).unwrap();
+        zoe.wait_line(&format!("ann: line {number}"), PATIENCE).unwrap();
+    }
     ann.wait_line("*: bob is dropped, 100 lines behind", PATIENCE).unwrap();
     ann.send(b"and on\n").unwrap();
     zoe.wait_line("ann: and on", PATIENCE).unwrap();
