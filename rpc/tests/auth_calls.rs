@@ -94,7 +94,7 @@ fn a_wrong_proof_is_answered_and_then_the_connection_ends_with_what_came_behind_
         assert_eq!(peer.failure(2).0, Failure::UNAUTHENTICATED);
         assert_eq!(peer.next(), None, "nothing more is answered");
         drop(peer);
-        assert!(matches!(far.wait_closed(), CloseReason::NotProven { .. }));
+        assert!(matches!(far.wait_closed(), CloseReason::ProofFailed { .. }));
         assert_eq!(count.get(), 0);
     });
 }

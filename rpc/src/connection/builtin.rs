@@ -23,7 +23,7 @@ impl Shared {
     ) -> Option<Result<(), CloseReason>> {
         if let Some(result) = self.proof.answer(method, params) {
             self.answer(id, result.as_ref().map(Encoded::as_bytes));
-            return Some(self.note_proof());
+            return Some(self.note_proof(result.err()));
         }
         if method != HELLO_METHOD {
             return None;
@@ -34,10 +34,12 @@ impl Shared {
         Some(Ok(()))
     }
 
-    /// Notes that the peer has come further with its proof, or has failed.
-    fn note_proof(&self) -> Result<(), CloseReason> {
+    /// Notes that the peer has come further with its proof, or has failed; `refusal` is what it was answered, if it was refused.
+    fn note_proof(&self, refusal: Option<Failure>) -> Result<(), CloseReason> {
         if self.proof.has_failed() {
-            return Err(CloseReason::NotProven { limit: self.limits.opening_timeout });
+            return Err(CloseReason::ProofFailed {
+                reason: refusal.map(|refusal| refusal.message).unwrap_or_default(),
+            });
         }
         if self.proof.is_given() {
             if let Some(reading) = &*self.reading.borrow()

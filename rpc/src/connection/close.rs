@@ -44,10 +44,15 @@ pub enum CloseReason {
         /// For how long: [`Limits::idle_timeout`](crate::Limits::idle_timeout).
         limit: Duration,
     },
-    /// The peer did not prove in time who it is, or failed to.
+    /// The peer did not prove in time who it is.
     NotProven {
         /// How long it had: [`Limits::opening_timeout`](crate::Limits::opening_timeout).
         limit: Duration,
+    },
+    /// The peer tried to prove who it is, and failed.
+    ProofFailed {
+        /// What was wrong with the proof.
+        reason: String,
     },
     /// The peer sent what is no message, so that nobody can tell where the next one begins; or it has to prove who it is, and
     /// sent more than is read before that.
@@ -75,6 +80,7 @@ impl CloseReason {
             self,
             CloseReason::Truncated { .. }
                 | CloseReason::NotProven { .. }
+                | CloseReason::ProofFailed { .. }
                 | CloseReason::Malformed { .. }
                 | CloseReason::TooLarge { .. }
         )
@@ -91,7 +97,7 @@ impl CloseReason {
             | CloseReason::Silent { .. }
             | CloseReason::TooSlow { .. }
             | CloseReason::Idle { .. } => io::ErrorKind::TimedOut,
-            CloseReason::NotProven { .. } => io::ErrorKind::PermissionDenied,
+            CloseReason::NotProven { .. } | CloseReason::ProofFailed { .. } => io::ErrorKind::PermissionDenied,
             CloseReason::Malformed { .. } | CloseReason::TooLarge { .. } => io::ErrorKind::InvalidData,
         };
         Arc::new(io::Error::new(kind, self.to_string()))
@@ -115,6 +121,7 @@ impl fmt::Display for CloseReason {
             }
             CloseReason::Idle { limit } => write!(f, "no call came for {limit:?}"),
             CloseReason::NotProven { limit } => write!(f, "the peer did not prove within {limit:?} who it is"),
+            CloseReason::ProofFailed { reason } => write!(f, "the peer failed to prove who it is: {reason}"),
             CloseReason::Malformed { reason, at } => {
                 write!(f, "the peer broke the protocol after {at} bytes: {reason}")
             }

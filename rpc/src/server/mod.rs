@@ -209,7 +209,8 @@ impl Server {
         self
     }
 
-    /// Calls `log` with the peer and the reason when a connection is over. It must not wait.
+    /// Calls `log` with the peer, as far as it had said and proven who it is, and the reason when a connection is over.
+    /// It must not wait.
     ///
     /// What a peer did wrong is in the reason: [`CloseReason::is_peers_fault`].
     pub fn log_ends(mut self, log: impl Fn(&Identity, &CloseReason) + 'static) -> Server {
@@ -345,9 +346,9 @@ impl Serving {
             if let Some(greet) = &self.on_connect {
                 connection.greet(greet.clone());
             }
-            let peer = connection.peer();
             let reason = connection.serve();
-            self.note_end(&peer, &reason);
+            // Only now: the certificate comes with the handshake, and the key with the proof.
+            self.note_end(&connection.peer(), &reason);
         }
     }
 
