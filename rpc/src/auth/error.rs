@@ -73,6 +73,10 @@ impl fmt::Display for AuthError {
                 write!(f, "the server's part of the authentication cannot be read: {reason}")
             }
             AuthError::TimedOut { limit } => write!(f, "the authentication was not done within {limit:?}"),
+            // Nobody has called anything yet, so nothing is to be said of a call that may have run.
+            AuthError::Lost(CallError::NotSent { cause } | CallError::OutcomeUnknown { cause }) => {
+                write!(f, "the authentication was cut short: {cause}")
+            }
             AuthError::Lost(error) => write!(f, "the authentication was cut short: {error}"),
             AuthError::NoRandom => f.write_str("the system has no random numbers"),
         }

@@ -241,18 +241,43 @@ impl Shared {
                 Err(_) => Ok(false),
             },
             Err(CallError::Failed(_) | CallError::TimedOut { .. } | CallError::Malformed { .. }) => Ok(false),
-            Err(error) => Err(to_io(error)),
+            Err(error) => Err(not_agreed(error)),
         }
     }
 }
 
-/// An error of the first exchange as one of the connection.
-fn to_io(error: CallError) -> io::Error {
-    let kind = match &error {
-        CallError::NotSent { cause } | CallError::OutcomeUnknown { cause } => cause.kind(),
-        _ => io::ErrorKind::Other,
+/// An error of the first exchange as one of the connection: nobody has called anything yet, so it speaks of no call.
+fn not_agreed(error: CallError) -> io::Error {
+    let (kind, text) = match &error {
+        CallError::NotSent { cause } | CallError::OutcomeUnknown { cause } => {
+            (cause.kind(), format!("the connection was lost before both sides had agreed how to talk: {cause}"))
+        }
+        CallError::TooLarge { bytes, limit, sent } => {
+            let hello = if *sent { "the peer's hello" } else { "this side's hello" };
+            (io::ErrorKind::InvalidData, format!("{hello} has {bytes} bytes or more, and {limit} are the limit"))
+        }
+        _ => (io::ErrorKind::Other, format!("the two sides have not agreed how to talk: {error}")),
     };
-    io::Error::new(kind, error)
+    io::Error::new(kind, NotAgreed { text, error })
+}
+
+/// What a person is told of a hello that failed.
+#[derive(Debug)]
+struct NotAgreed {
+    text: String,
+    error: CallError,
+}
+
+impl fmt::Display for NotAgreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for NotAgreed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
 }
 
 impl fmt::Debug for Setup {
