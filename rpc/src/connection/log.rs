@@ -19,7 +19,8 @@ pub struct CallEntry<'a> {
     pub method: &'a str,
     /// Whether nobody waits for an answer.
     pub is_notification: bool,
-    /// Why it failed, if it did.
+    /// Why it failed, if it did: with [`Failure::CANCELLED`] when the caller no longer waited for it, and with
+    /// [`Failure::DEADLINE`] when its time limit passed.
     pub failure: Option<&'a Failure>,
     /// How long the method ran.
     pub took: Duration,

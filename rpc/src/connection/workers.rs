@@ -21,7 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{
-    Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, report_panic, with_time_limit, yield_now,
+    Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, read_clock, report_panic, with_time_limit,
+    yield_now,
 };
 
 use super::admission::busy;
@@ -123,19 +124,20 @@ impl Shared {
 
     /// Runs a job and answers it.
     fn run(self: &Rc<Shared>, job: Job) {
-        let began = now();
+        // A reading of the clock costs more than a switch, and is for the log alone.
+        let began = self.log.as_ref().map(|_| read_clock());
         let running = Running { shared: self, id: job.id, is_notification: job.id.is_none(), cost: job.cost() };
         if job.id.is_some_and(|id| self.jobs.is_cancelled(id)) {
             return;
         }
         let result = self.call_service(&job);
-        if let Some(log) = &self.log {
+        if let (Some(log), Some(began)) = (&self.log, began) {
             log(&CallEntry {
                 peer: &self.identity(),
                 method: job.method(),
                 is_notification: job.id.is_none(),
                 failure: result.as_ref().err(),
-                took: now().saturating_duration_since(began),
+                took: read_clock().saturating_duration_since(began),
             });
         }
         self.jobs.recycle(job);
@@ -155,20 +157,27 @@ impl Shared {
         let called = panic::catch_unwind(AssertUnwindSafe(|| {
             with_time_limit(left, |limit| {
                 if job.id.is_some_and(|id| !self.jobs.set_limit(id, limit)) {
-                    return Err(Failure::new(Failure::CANCELLED, "the caller has gone"));
+                    return Err(caller_gone());
                 }
                 self.call_method(&**service, job, &context)
             })
         }));
         match called {
             Ok(Ok(result)) => result,
-            Ok(Err(TimedOut { .. })) => Err(deadline_passed()),
+            Ok(Err(TimedOut { .. })) => Err(self.cut_off(job)),
             Err(payload) if is_cancellation(&*payload) => panic::resume_unwind(payload),
             Err(payload) => {
                 report_panic(&Panic::from_payload(payload));
                 Err(Failure::new(Failure::INTERNAL, "the method panicked"))
             }
         }
+    }
+
+    /// Why a method was cut off. A caller whose own limit has passed cancels its call as well: the limit counts.
+    fn cut_off(&self, job: &Job) -> Failure {
+        let is_late = job.deadline.is_some_and(|deadline| deadline <= now());
+        let is_cancelled = job.id.is_some_and(|id| self.jobs.is_cancelled(id));
+        if is_cancelled && !is_late { caller_gone() } else { deadline_passed() }
     }
 
     fn call_method(&self, service: &dyn Service, job: &Job, context: &Context) -> Result<Encoded, Failure> {
@@ -263,6 +272,10 @@ impl Drop for Running<'_> {
             self.shared.call_a_worker();
         }
     }
+}
+
+fn caller_gone() -> Failure {
+    Failure::new(Failure::CANCELLED, "the caller has gone, or no longer waits for the call")
 }
 
 fn deadline_passed() -> Failure {

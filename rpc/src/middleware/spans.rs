@@ -80,6 +80,10 @@ impl ServiceMiddleware for Tracing {
         let parent = call.context.trace().and_then(Trace::parse);
         let _within = ambient::enter(begin(&span, parent));
         let _entered = span.enter();
+        // Where nobody records the span, nobody is to pay for the time in it.
+        if !is_recorded(&span) {
+            return next.call(call);
+        }
         watch::serve(&Spanned(span.clone()), call, next)
     }
 }
@@ -103,7 +107,11 @@ impl CallerMiddleware for Tracing {
         let Some(trace) = begin(&span, parent) else { return next.call(request) };
         let options = CallOptions { trace: Some(trace.to_context()), ..request.options.clone() };
         let _entered = span.enter();
-        watch::call(&Spanned(span.clone()), &Request { options: &options, ..*request }, next)
+        let request = Request { options: &options, ..*request };
+        if !is_recorded(&span) {
+            return next.call(&request);
+        }
+        watch::call(&Spanned(span.clone()), &request, next)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::now;
+use grapeshot_core::read_clock;
 
 use super::caller_side::{NextCaller, Reply};
 use super::ending::Ending;
@@ -70,7 +70,7 @@ struct During<'a, W: Watch> {
 impl<'a, W: Watch> During<'a, W> {
     fn begin(watch: &W, peer: Option<&'a Identity>, method: &'a str, params_bytes: usize) -> During<'a, W> {
         watch.begun();
-        During { watch: watch.clone(), peer, method: method.into(), params_bytes, began: now(), is_over: false }
+        During { watch: watch.clone(), peer, method: method.into(), params_bytes, began: read_clock(), is_over: false }
     }
 
     /// The same, for a call that outlives its request; the peer is forgotten.
@@ -92,7 +92,7 @@ impl<'a, W: Watch> During<'a, W> {
             method: &self.method,
             params_bytes: self.params_bytes,
             answer_bytes,
-            took: now().saturating_duration_since(self.began),
+            took: read_clock().saturating_duration_since(self.began),
             ending,
         });
     }
