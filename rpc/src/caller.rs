@@ -11,6 +11,7 @@ use crate::error::{CallError, Failure, StreamError};
 use crate::proto::{Metadata, TraceContext};
 use crate::service::MethodInfo;
 use crate::signature;
+use crate::stream::DirectItems;
 use crate::value::{self, Encoded};
 
 /// Something that calls can be made through: a connection, or what stands before one or several.
@@ -221,6 +222,13 @@ pub trait OpenCall {
     fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
         let item = self.next_item()?;
         Ok(item.inspect(|item| read(item.as_bytes())).is_some())
+    }
+
+    /// The same items, to be read without a call through `dyn` for each; `None` when there is no such way.
+    ///
+    /// Whoever wraps a call and passes items on as they are passes this on, and else leaves it as it is.
+    fn direct_items(&self) -> Option<DirectItems> {
+        None
     }
 
     /// Waits for the answer; items that were not taken are dropped.

@@ -14,7 +14,7 @@ use crate::caller::{OpenCall, Request};
 use crate::error::{CallError, Failure, StreamError};
 use crate::limits::Limits;
 use crate::proto::{Extension, Message};
-use crate::stream::{Budget, Flow, Opening, Outlet, Share, Side};
+use crate::stream::{Budget, DirectItems, Flow, Opening, Outlet, Share, Side};
 use crate::value::Encoded;
 
 /// What the head of a message with an item takes at most: the array, its type, and the call's number.
@@ -119,7 +119,9 @@ impl Shared {
     }
 
     /// Hands an item to the streams that it belongs to. Never suspends.
-    #[inline]
+    ///
+    /// Where it is found it is handed over at once: as a message on its own it would be written to memory in between.
+    #[inline(always)]
     pub(super) fn take_item(&self, item: &Message<'_>) {
         match *item {
             Message::CalleeItem { id, item } => self.calls.with_flow(id, |flow| flow.item(item)),
@@ -169,6 +171,10 @@ impl OpenCall for StreamingCall {
 
     fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
         self.flow().read_item(read)
+    }
+
+    fn direct_items(&self) -> Option<DirectItems> {
+        Some(DirectItems::of(&self.flow.0))
     }
 
     fn finish(self: Box<Self>) -> Result<Encoded, CallError> {

@@ -73,8 +73,9 @@ impl<T: DeserializeOwned, R> CalleeStreaming<T, R> {
     /// # Cancellation
     ///
     /// Unwinds, and no item was taken.
+    #[inline]
     pub fn recv(&self) -> Result<Option<T>, StreamError> {
-        item::receive(|read| self.handle.read_item(read))
+        item::decoded(self.handle.read(|bytes| rmp_serde::from_slice(bytes)))
     }
 
     /// The items from here on; one that breaks off leaves the rest to the next.

@@ -161,26 +161,31 @@ impl Flow {
         });
     }
 
-    /// Waits for the next item and shows it; false at the end of the stream.
+    /// Waits for the next item and reads it; `None` at the end of the stream.
     ///
     /// Whoever is cancelled here has taken nothing.
-    pub(crate) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+    #[inline]
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StreamError> {
         let item = match self.incoming.take() {
             Some(item) => item,
             None => match self.wait_item()? {
                 Some(item) => item,
-                None => return Ok(false),
+                None => return Ok(None),
             },
         };
         // Before the item is read, which may unwind.
         if self.incoming.owes() && self.outlet.has_room() {
             self.give_back();
         }
-        read(&item);
-        Ok(true)
+        Ok(Some(read(&item)))
     }
 
-    /// Waits for the next item. What is owed is given back before, since the peer may be waiting for it.
+    /// As [`read`](Self::read), for whoever knows no type; false at the end of the stream.
+    pub(crate) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
+        self.read(read).map(|read| read.is_some())
+    }
+
+    /// Waits for the next item, which is seldom: they come many at a time. What is owed is given back before, since the peer may be waiting for it.
     fn wait_item(&self) -> Result<Option<Taken>, StreamError> {
         // A peer that sends and reads nothing shall not fill the output with grants.
         if self.incoming.owes() && self.outlet.wait_for_room(self.deadline) {

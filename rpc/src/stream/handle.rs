@@ -12,11 +12,14 @@ use grapeshot_core::{Reason, WaitQueue};
 
 use crate::caller::OpenCall;
 use crate::error::{CallError, Failure, StreamError};
+use crate::stream::direct::DirectItems;
+use crate::stream::item;
 use crate::value::Encoded;
 
 /// What owns the call: dropping it cancels the call.
 pub(super) struct Handle {
     shared: Option<Rc<Shared>>,
+    direct: Option<DirectItems>,
 }
 
 struct Shared {
@@ -33,8 +36,9 @@ pub(super) struct SendingHalf {
 
 impl Handle {
     pub(super) fn new(call: Box<dyn OpenCall>) -> Handle {
+        let direct = call.direct_items();
         let shared = Shared { call, sending: Cell::new(0), idle: WaitQueue::new() };
-        Handle { shared: Some(Rc::new(shared)) }
+        Handle { shared: Some(Rc::new(shared)), direct }
     }
 
     pub(super) fn sending_half(&self) -> SendingHalf {
@@ -51,12 +55,15 @@ impl Handle {
         }
     }
 
+    /// Waits for the next item and reads it; `None` at the end of the stream.
     #[inline]
-    pub(super) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        self.call().ok_or(StreamError::Over)?.read_item(read)
+    pub(super) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StreamError> {
+        match &self.direct {
+            Some(direct) => direct.read(read),
+            None => item::read_shown(|show| self.call().ok_or(StreamError::Over)?.read_item(show), read),
+        }
     }
 
-    #[inline]
     fn call(&self) -> Option<&dyn OpenCall> {
         self.shared.as_ref().map(|shared| &*shared.call)
     }

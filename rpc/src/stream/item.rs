@@ -38,19 +38,41 @@ impl Scratch {
     }
 }
 
-/// Decodes the item that `read` shows, or passes on that there is none.
-pub(super) fn receive<T: DeserializeOwned>(
-    read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<bool, StreamError>,
+/// Reads the item that `wait` waits for and shows; `None` when it shows none.
+pub(super) fn read_shown<T>(
+    wait: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<bool, StreamError>,
+    read: impl FnOnce(&[u8]) -> T,
 ) -> Result<Option<T>, StreamError> {
+    let mut read = Some(read);
     let mut item = None;
-    let came = read(&mut |bytes| item = Some(rmp_serde::from_slice(bytes)))?;
-    match item {
-        Some(decoded) if came => decoded.map(Some).map_err(|error| StreamError::Malformed(error.to_string())),
-        _ => Ok(None),
+    let came = wait(&mut |bytes| {
+        if let Some(read) = read.take() {
+            item = Some(read(bytes));
+        }
+    })?;
+    Ok(item.filter(|_| came))
+}
+
+/// The item that was received and decoded, if there was one.
+#[inline]
+pub(super) fn decoded<T>(
+    received: Result<Option<Result<T, rmp_serde::decode::Error>>, StreamError>,
+) -> Result<Option<T>, StreamError> {
+    match received {
+        Ok(Some(Ok(item))) => Ok(Some(item)),
+        Ok(Some(Err(error))) => Err(malformed(&error)),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
+#[cold]
+fn malformed(error: &rmp_serde::decode::Error) -> StreamError {
+    StreamError::Malformed(error.to_string())
+}
+
 /// Whether a stream is over after this.
+#[inline]
 pub(super) fn is_last<T>(received: &Result<Option<T>, StreamError>) -> bool {
     !matches!(received, Ok(Some(_)) | Err(StreamError::Malformed(_)))
 }

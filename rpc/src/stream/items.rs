@@ -64,7 +64,7 @@ impl<T: DeserializeOwned> Items<T> {
     ///
     /// Unwinds, and no item was taken.
     pub fn recv(&self) -> Result<Option<T>, StreamError> {
-        item::receive(|read| self.streams.read_item(read))
+        item::decoded(item::read_shown(|show| self.streams.read_item(show), |bytes| rmp_serde::from_slice(bytes)))
     }
 }
 
