@@ -64,6 +64,22 @@ impl Failure {
         self
     }
 
+    /// Which kind of error it is for the caller.
+    fn kind(&self) -> CallErrorKind {
+        match self.code {
+            Failure::UNAVAILABLE
+            | Failure::BUSY
+            | Failure::UNAUTHENTICATED
+            | Failure::FORBIDDEN
+            | Failure::UNKNOWN_CLIENT => CallErrorKind::Refused,
+            Failure::DEADLINE => CallErrorKind::TimedOut,
+            Failure::CANCELLED => CallErrorKind::Cancelled,
+            Failure::TOO_LARGE => CallErrorKind::TooLarge,
+            Failure::PARSE | Failure::INVALID_REQUEST => CallErrorKind::Malformed,
+            _ => CallErrorKind::Failed,
+        }
+    }
+
     /// Whether the callee says with it that the method did not run.
     pub fn is_refusal(&self) -> bool {
         const REFUSALS: &[i64] = &[
@@ -101,6 +117,43 @@ pub enum Outcome {
     Unknown,
     /// It has, and said so.
     Ran,
+}
+
+/// The kinds of errors of a call: each [`CallError`] is of exactly one, whichever side noticed it ([`CallError::kind`]).
+///
+/// | kind | this side says | the callee says |
+/// |---|---|---|
+/// | [`Refused`](CallErrorKind::Refused) | [`CallError::Refused`] | [`UNAVAILABLE`](Failure::UNAVAILABLE), [`BUSY`](Failure::BUSY), [`UNAUTHENTICATED`](Failure::UNAUTHENTICATED), [`FORBIDDEN`](Failure::FORBIDDEN), [`UNKNOWN_CLIENT`](Failure::UNKNOWN_CLIENT) |
+/// | [`NotSent`](CallErrorKind::NotSent) | [`CallError::NotSent`] | |
+/// | [`OutcomeUnknown`](CallErrorKind::OutcomeUnknown) | [`CallError::OutcomeUnknown`] | |
+/// | [`TimedOut`](CallErrorKind::TimedOut) | [`CallError::TimedOut`] | [`DEADLINE`](Failure::DEADLINE) |
+/// | [`Cancelled`](CallErrorKind::Cancelled) | | [`CANCELLED`](Failure::CANCELLED) |
+/// | [`Failed`](CallErrorKind::Failed) | | every other code, the service's own among them |
+/// | [`Malformed`](CallErrorKind::Malformed) | [`CallError::Malformed`] | [`PARSE`](Failure::PARSE), [`INVALID_REQUEST`](Failure::INVALID_REQUEST) |
+/// | [`TooLarge`](CallErrorKind::TooLarge) | [`CallError::TooLarge`] | [`TOO_LARGE`](Failure::TOO_LARGE) |
+/// | [`Encode`](CallErrorKind::Encode) | [`CallError::Encode`] | |
+///
+/// A kind does not tell whether the method has run: that is [`CallError::outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallErrorKind {
+    /// Somebody did not let the call pass: a limit, a breaker, a server that ends, a missing right. It did not run.
+    Refused,
+    /// The connection was lost before the call was sent, or there was none. It did not run.
+    NotSent,
+    /// The connection was lost, and nobody knows whether the call has run.
+    OutcomeUnknown,
+    /// A time limit passed.
+    TimedOut,
+    /// The callee cancelled the method. A caller that is cancelled itself unwinds, and sees no error.
+    Cancelled,
+    /// The server's error, with its code and data: [`CallError::failure`] has them. It is an answer.
+    Failed,
+    /// One side cannot read what the other sent.
+    Malformed,
+    /// The request or its answer is larger than a limit.
+    TooLarge,
+    /// The parameters cannot be encoded.
+    Encode,
 }
 
 /// Why a call has no result.
@@ -150,6 +203,38 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Which kind of error it is, whichever side noticed it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use grapeshot_rpc::{CallError, CallErrorKind, Failure};
+    ///
+    /// fn advice(error: &CallError) -> &'static str {
+    ///     match error.kind() {
+    ///         CallErrorKind::Refused | CallErrorKind::NotSent => "it did not run; try again later",
+    ///         CallErrorKind::OutcomeUnknown | CallErrorKind::TimedOut | CallErrorKind::Cancelled => "it may have run",
+    ///         CallErrorKind::Failed => "that is the answer",
+    ///         CallErrorKind::Malformed | CallErrorKind::TooLarge | CallErrorKind::Encode => "mend the program",
+    ///     }
+    /// }
+    ///
+    /// let busy = CallError::Failed(Failure::new(Failure::BUSY, "64 calls run already"));
+    /// assert_eq!(advice(&busy), "it did not run; try again later");
+    /// ```
+    pub fn kind(&self) -> CallErrorKind {
+        match self {
+            CallError::Refused { .. } => CallErrorKind::Refused,
+            CallError::NotSent { .. } => CallErrorKind::NotSent,
+            CallError::OutcomeUnknown { .. } => CallErrorKind::OutcomeUnknown,
+            CallError::TimedOut { .. } => CallErrorKind::TimedOut,
+            CallError::Failed(failure) => failure.kind(),
+            CallError::Malformed { .. } => CallErrorKind::Malformed,
+            CallError::TooLarge { .. } => CallErrorKind::TooLarge,
+            CallError::Encode(_) => CallErrorKind::Encode,
+        }
+    }
+
     /// Whether the method has run.
     pub fn outcome(&self) -> Outcome {
         match self {

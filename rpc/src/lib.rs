@@ -44,7 +44,7 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | what became of a failed call | [`CallError`], [`CallError::outcome`], [`Failure`] and its codes |
+//! | what became of a failed call | [`CallError`], [`CallError::kind`], [`CallError::outcome`], [`Failure`] and its codes |
 //! | time limits of a call, and cancelling it | [`CallOptions::timeout`], [`grapeshot_core::with_timeout`]; the method: [`Context::deadline`] |
 //! | limits on bytes, depth, calls, time | [`Limits`] |
 //! | calling the caller back, or a client that has just come | [`Context::caller`], [`ClientBuilder::service`], [`Server::on_connect`] |
@@ -134,7 +134,7 @@ pub use self::caller::{CallOptions, Caller, CallerExt, OpenCall, Repeat, Request
 pub use self::client::{Client, ClientBuilder};
 pub use self::connect::{Connect, Connected};
 pub use self::connection::{CallEntry, CloseReason, Connection, Extensions, Setup};
-pub use self::error::{CallError, Failure, Outcome, StreamError};
+pub use self::error::{CallError, CallErrorKind, Failure, Outcome, StreamError};
 pub use self::limits::Limits;
 pub use self::router::{ParamList, Router};
 pub use self::server::{Listening, Server, ServerHandle};
