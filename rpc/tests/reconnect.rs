@@ -307,12 +307,25 @@ fn a_peer_that_hangs_up_at_once_is_not_called_in_a_loop() {
     test::run(|| {
         let place = Place::default();
         let caller = place.reconnecting(steady_backoff(SECOND * 3600));
-        call(&caller).unwrap();
+        caller.wait_up().unwrap();
         sleep(SECOND / 2);
         place.lose();
         let text = cause(&call(&caller).unwrap_err());
         assert_eq!(text, "the connection was lost 500ms after it was made");
         assert_eq!(place.dialed.get(), 1);
+    });
+}
+
+#[test]
+fn a_connection_that_has_answered_is_good_however_short_its_life_was() {
+    test::run(|| {
+        let place = Place::default();
+        let caller = place.reconnecting(steady_backoff(SECOND * 3600));
+        for number in 1..=10 {
+            assert_eq!(call(&caller).unwrap(), number);
+            place.lose();
+            assert!(matches!(caller.state(), LinkState::Idle), "{:?}", caller.state());
+        }
     });
 }
 

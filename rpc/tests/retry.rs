@@ -146,6 +146,24 @@ fn repeat(repeat: Repeat) -> CallOptions {
     CallOptions { repeat, ..CallOptions::default() }
 }
 
+fn six_attempts() -> RetryOptions {
+    RetryOptions { attempts: 6, ..RetryOptions::default() }
+}
+
+#[test]
+fn a_services_own_error_is_an_answer_and_no_failed_call() {
+    test::run(|| {
+        let steps =
+            [failed(42), failed(Failure::INTERNAL), failed(Failure::INVALID_PARAMS), failed(Failure::FORBIDDEN)];
+        let caller = Retrying::new(Script::of(steps.map(Step::Fail)));
+        let failed = [0, 1, 2, 3].map(|_| {
+            call(&caller, &CallOptions::default()).unwrap_err();
+            caller.counts().failed
+        });
+        assert_eq!(failed, [0, 0, 0, 1], "only the last is turned away without an answer of the method's");
+    });
+}
+
 #[test]
 fn a_call_that_was_not_sent_is_made_again() {
     test::run(|| {
@@ -188,7 +206,7 @@ fn the_answer_of_the_service_is_final_even_if_it_is_a_failure() {
 fn one_attempt_in_doubt_counts_for_more_than_later_ones_that_did_not_run() {
     test::run(|| {
         let steps = [Step::Fail(unknown())].into_iter().chain((0..5).map(|_| Step::Fail(not_sent())));
-        let caller = Retrying::new(Script::of(steps));
+        let caller = Retrying::new(Script::of(steps)).options(six_attempts());
         let error = call(&caller, &repeat(Repeat::Idempotent)).unwrap_err();
         assert!(matches!(error, CallError::OutcomeUnknown { .. }), "{error}");
         assert_eq!(caller.inner().attempts(), 6);
@@ -200,7 +218,7 @@ fn the_attempts_are_bounded_and_the_waits_between_them_grow() {
     test::run(|| {
         let caller = Retrying::new(Script::of((0..20).map(|_| Step::Fail(not_sent()))));
         let backoff = Backoff { first: SECOND, most: SECOND * 4 };
-        let caller = caller.options(RetryOptions { backoff, ..RetryOptions::default() });
+        let caller = caller.options(RetryOptions { backoff, ..six_attempts() });
         let error = call(&caller, &CallOptions::default()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotRun);
         let seen = caller.inner().seen.borrow();
@@ -250,7 +268,7 @@ fn an_outage_is_not_multiplied() {
     test::run(|| {
         let caller = Retrying::new(Script::of((0..10_000).map(|_| Step::Fail(not_sent()))));
         let options =
-            RetryOptions { backoff: Backoff { first: Duration::ZERO, most: Duration::ZERO }, ..<_>::default() };
+            RetryOptions { backoff: Backoff { first: Duration::ZERO, most: Duration::ZERO }, ..six_attempts() };
         let caller = caller.options(options);
         for _ in 0..1000 {
             call(&caller, &CallOptions::default()).unwrap_err();
@@ -269,7 +287,7 @@ fn calls_that_are_answered_pay_for_repeats() {
         for _ in 0..10 {
             call(&caller, &CallOptions::default()).unwrap();
         }
-        caller.inner().steps.borrow_mut().extend((0..5).map(|_| Step::Fail(not_sent())));
+        caller.inner().steps.borrow_mut().extend((0..100).map(|_| Step::Fail(not_sent())));
         call(&caller, &CallOptions::default()).unwrap_err();
         assert_eq!(caller.counts().repeats, 2);
     });
@@ -338,6 +356,7 @@ fn without_numbers_on_the_other_side_a_sequenced_call_is_made_once() {
 fn an_id_that_cannot_be_had_leaves_the_call_not_run() {
     test::run(|| {
         let caller = Retrying::new(Script::default());
+        let caller = caller.options(six_attempts());
         caller.inner().begins.borrow_mut().extend((0..6).map(|_| unknown()));
         let error = call(&caller, &repeat(Repeat::Sequenced)).unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotRun, "{error}");

@@ -52,8 +52,16 @@ pub(super) struct Link<K: Connect> {
 enum State<C> {
     Idle,
     Connecting,
-    Up { caller: Rc<C>, since: Instant },
-    Down { error: Arc<io::Error>, until: Instant },
+    Up {
+        caller: Rc<C>,
+        since: Instant,
+        /// Whether a method has answered through it.
+        has_answered: Cell<bool>,
+    },
+    Down {
+        error: Arc<io::Error>,
+        until: Instant,
+    },
     Closed,
 }
 
@@ -94,16 +102,27 @@ impl<K: Connect> Link<K> {
 
     /// The connection, if that is what it is and it has ended, is there no longer.
     pub(super) fn notice_loss(&self) {
-        let lived = match &*self.state.borrow() {
-            State::Up { caller, since } if caller.is_closed() => now().saturating_duration_since(*since),
+        let (lived, has_answered) = match &*self.state.borrow() {
+            State::Up { caller, since, has_answered } if caller.is_closed() => {
+                (now().saturating_duration_since(*since), has_answered.get())
+            }
             _ => return,
         };
-        if lived >= self.options.steady {
+        if has_answered || lived >= self.options.steady {
             self.failures.set(0);
             self.set(State::Idle);
         } else {
             let text = format!("the connection was lost {lived:?} after it was made");
             self.set_down(io::Error::new(io::ErrorKind::ConnectionAborted, text));
+        }
+    }
+
+    /// A method has answered through this connection: whatever becomes of it, it was one.
+    pub(super) fn note_answer(&self, from: &Rc<K::Caller>) {
+        if let State::Up { caller, has_answered, .. } = &*self.state.borrow()
+            && Rc::ptr_eq(caller, from)
+        {
+            has_answered.set(true);
         }
     }
 
@@ -117,7 +136,7 @@ impl<K: Connect> Link<K> {
             caller.close();
             return false;
         }
-        self.set(State::Up { caller, since: now() });
+        self.set(State::Up { caller, since: now(), has_answered: Cell::new(false) });
         true
     }
 

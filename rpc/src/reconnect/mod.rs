@@ -18,7 +18,7 @@
 //!
 //! - One attempt to connect at a time, in a coroutine of its own: nobody's leaving cuts it off for the others.
 //! - A call that finds no connection was not sent, and its error tells why there was none, if any attempt has failed.
-//! - A connection that does not last as long as [`ReconnectOptions::steady`] counts as a failure,
+//! - A connection that neither answers a call nor lasts as long as [`ReconnectOptions::steady`] counts as a failure,
 //!   so that a peer that accepts and hangs up is not called in a loop.
 //! - Dropped or closed, it leaves neither coroutines nor connections behind.
 

@@ -14,7 +14,7 @@ use super::link::{Found, Link, LinkState};
 use super::options::{ReconnectOptions, WhenDown};
 use crate::caller::{CallOptions, Caller, OpenCall, Request};
 use crate::connect::{Connect, Connected};
-use crate::error::CallError;
+use crate::error::{CallError, Outcome};
 use crate::value::Encoded;
 
 const CONNECTION: Reason = Reason::Other("a connection to call through");
@@ -150,7 +150,7 @@ impl<K: Connect + 'static> Reconnecting<K> {
     fn through<T>(
         &self,
         request: &Request<'_>,
-        call: impl FnOnce(&K::Caller, &Request<'_>) -> Result<T, CallError>,
+        call: impl FnOnce(&Rc<K::Caller>, &Request<'_>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         let began = now();
         let caller = self.connection(request.options.timeout)?;
@@ -168,7 +168,13 @@ impl<K: Connect + 'static> Reconnecting<K> {
 
 impl<K: Connect + 'static> Caller for Reconnecting<K> {
     fn exchange(&self, request: &Request<'_>) -> Result<Encoded, CallError> {
-        self.through(request, |caller, request| caller.exchange(request))
+        self.through(request, |caller, request| {
+            let result = caller.exchange(request);
+            if result.as_ref().err().is_none_or(|error| error.outcome() == Outcome::Ran) {
+                self.link.note_answer(caller);
+            }
+            result
+        })
     }
 
     fn tell(&self, request: &Request<'_>) -> Result<(), CallError> {

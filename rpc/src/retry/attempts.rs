@@ -14,7 +14,7 @@ use super::numbers::Number;
 use super::retrying::Retrying;
 use super::verdict::{Verdict, verdict};
 use crate::caller::{CallOptions, Caller, Repeat, Request};
-use crate::error::{CallError, Outcome};
+use crate::error::{CallError, CallErrorKind, Outcome};
 
 pub(super) struct Attempts<'a, C> {
     retrying: &'a Retrying<C>,
@@ -61,7 +61,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 self.retrying.budget.earn();
             }
             if let Some(error) = self.prepare_next(error) {
-                self.retrying.count(|counts| counts.failed += 1);
+                if error.kind() != CallErrorKind::Failed {
+                    self.retrying.count(|counts| counts.failed += 1);
+                }
                 return Err(error);
             }
         }
@@ -108,10 +110,9 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let is_left = self.retrying.leaves_to_others && !is_bound;
         let repeat = (verdict == Verdict::Repeat && !is_left) || renumbered;
         // A new id costs the server no more than any call does, and whoever was forgotten need not wait for it.
-        let delay = if renumbered { Duration::ZERO } else { self.retrying.options.backoff.delay(self.made) };
-        if !repeat || self.made >= self.retrying.options.attempts || self.is_out_of_time(delay) {
-            return Some(self.conclusion(error));
-        }
+        let drawn = if renumbered { Duration::ZERO } else { self.retrying.options.backoff.delay(self.made) };
+        let may_repeat = repeat && self.made < self.retrying.options.attempts;
+        let Some(delay) = self.fit(drawn).filter(|_| may_repeat) else { return Some(self.conclusion(error)) };
         if !renumbered && !self.retrying.budget.try_spend() {
             self.retrying.count(|counts| counts.out_of_budget += 1);
             return Some(self.conclusion(error));
@@ -138,10 +139,17 @@ impl<'a, C: Caller> Attempts<'a, C> {
         true
     }
 
-    /// Whether a wait would outlast the call, or a limit around it: its error says more now than their passing would.
-    fn is_out_of_time(&self, delay: Duration) -> bool {
-        let deadline = [self.deadline, current_deadline()].into_iter().flatten().min();
-        deadline.is_some_and(|deadline| now() + delay >= deadline)
+    /// A wait that ends before the call does, and before a limit around it: half of what is left, if the one drawn is longer.
+    /// None when too little is left: the error says more now than the passing of the limit would.
+    fn fit(&self, drawn: Duration) -> Option<Duration> {
+        let Some(deadline) = [self.deadline, current_deadline()].into_iter().flatten().min() else {
+            return Some(drawn);
+        };
+        let left = deadline.saturating_duration_since(now());
+        if drawn < left {
+            return Some(drawn);
+        }
+        Some(left / 2).filter(|half| !half.is_zero() && *half >= self.retrying.options.backoff.first)
     }
 
     /// What the caller is told: an attempt that may have run counts for more than later ones that did not.

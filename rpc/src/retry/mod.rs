@@ -23,6 +23,9 @@
 //!
 //! Between attempts lies a [`Backoff`]; there is a bound on the attempts, on the time of the whole call, and, with the
 //! [`RetryBudget`], on the share of all attempts that are repeats.
+//! By default it is the time that ends a call, so a server that is away for less is not noticed but by the wait.
+//! With more than some ten calls waiting at once the budget may end them before: a client with many calls to one server lets
+//! them wait for the connection instead ([`WhenDown::WaitAtMost`](crate::reconnect::WhenDown::WaitAtMost)), which repeats nothing.
 //! When one attempt may have run and the later ones certainly did not, the error is that of the one which may have.
 //! Notifications are repeated as calls are, and have no numbers.
 //! A call with streams is repeated only as long as it cannot be opened:

@@ -7,9 +7,10 @@ use super::backoff::Backoff;
 /// The settings of a [`Retrying`](super::Retrying).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryOptions {
-    /// How often a call is tried in all. 6; none and one both mean once.
+    /// How often a call is tried in all. 100, so that by default it is the time that ends a call; none and one both mean once.
     pub attempts: u32,
-    /// How long to wait between attempts. Up to 50 ms at first, up to 5 s in the end.
+    /// How long to wait between attempts. Up to 50 ms at first, up to 2 s in the end; half of what is left of the call's time
+    /// when that is less, down to the first bound.
     pub backoff: Backoff,
     /// How long a call may take with all its attempts, unless it says so itself. 60 s; `None` for as long as they take.
     pub timeout: Option<Duration>,
@@ -20,8 +21,8 @@ pub struct RetryOptions {
 impl Default for RetryOptions {
     fn default() -> RetryOptions {
         RetryOptions {
-            attempts: 6,
-            backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) },
+            attempts: 100,
+            backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(2) },
             timeout: Some(Duration::from_secs(60)),
             attempt_timeout: None,
         }
@@ -37,6 +38,7 @@ pub struct RetryCounts {
     pub repeats: u64,
     /// Calls that might have been repeated, had the budget allowed it.
     pub out_of_budget: u64,
-    /// Calls that failed after the last attempt.
+    /// Calls that ended without an answer of the method's. A service's own error is an answer
+    /// ([`CallErrorKind::Failed`](crate::CallErrorKind::Failed)).
     pub failed: u64,
 }
