@@ -81,8 +81,27 @@ pub fn answer<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Failure> {
 }
 
 /// The answer to a call that may fail.
-pub fn answer_or_failure<T: Serialize, E: Into<Failure>>(result: Result<T, E>) -> Result<Encoded, Failure> {
-    answer(&result.map_err(Into::into)?)
+pub fn answer_or_failure<T: Serialize, E: MethodError>(result: Result<T, E>) -> Result<Encoded, Failure> {
+    answer(&result.map_err(E::into_failure)?)
+}
+
+/// An error that a method can fail with: whatever becomes a [`Failure`]. It is there for what the compiler says of others.
+#[diagnostic::on_unimplemented(
+    message = "a method cannot fail with `{Self}`, which does not become a `Failure`",
+    label = "no error that travels",
+    note = "derive `ServiceError` for it if it is an enum, and it comes back as it was out of the caller's `CallError`",
+    note = "or write `impl From<{Self}> for Failure`, or let the method return `Result<_, Failure>`"
+)]
+pub trait MethodError {
+    /// As it travels.
+    fn into_failure(self) -> Failure;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure>> MethodError for E {
+    fn into_failure(self) -> Failure {
+        self.into()
+    }
 }
 
 /// The answer to a call of what is not there.

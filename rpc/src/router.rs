@@ -1,5 +1,6 @@
 //! A service put together while the program runs: closures and whole services under names.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -237,6 +238,19 @@ impl Service for Router {
         list.extend(groups.into_iter().rev().flatten());
         list
     }
+
+    fn canonical<'a>(&'a self, method: &'a str) -> Option<Cow<'a, str>> {
+        if self.methods.contains_key(method) {
+            return Some(Cow::Borrowed(method));
+        }
+        let merged = self.merged.iter().rev().find_map(|(prefix, service)| {
+            let inner = method.strip_prefix(prefix.as_str())?;
+            let own = service.canonical(inner)?;
+            // Only another name costs a text.
+            Some(if own == inner { Cow::Borrowed(method) } else { Cow::Owned(prefix.clone() + &own) })
+        });
+        merged.or_else(|| self.fallback.as_ref().map(|_| Cow::Borrowed(method)))
+    }
 }
 
 impl fmt::Debug for Router {
@@ -263,6 +277,12 @@ fn complete(params: &mut Vec<(String, String)>, types: Vec<String>, name: Option
 /// Parameters that a closure can take: a tuple of up to eight, or a `Vec` of any number.
 ///
 /// It is there for [`Router`], and nobody else implements it.
+#[diagnostic::on_unimplemented(
+    message = "a method's closure takes its parameters as one tuple, and `{Self}` is none",
+    label = "no tuple of owned values that serde can read",
+    note = "a single parameter is written `|(a,): (i64,)|`, none at all `|()|`, and any number `|all: Vec<i64>|`",
+    note = "each is an owned type that serde can read, and there are eight at most"
+)]
 pub trait ParamList: sealed::Sealed + Sized {
     /// Whether there may be any number of them.
     #[doc(hidden)]

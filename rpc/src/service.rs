@@ -1,5 +1,6 @@
 //! The side that is called: one small trait, which typed services, routers and middleware all are.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -32,6 +33,14 @@ pub trait Service {
     fn methods(&self) -> Vec<MethodInfo> {
         Vec::new()
     }
+
+    /// The name under which limits, rights and counts know a method: its own where it was called by another one (an `alias`).
+    /// `None` for one that is not there.
+    ///
+    /// As it is here each name is a method's own. Whatever wraps a service passes the question on. Never suspends.
+    fn canonical<'a>(&'a self, method: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(method))
+    }
 }
 
 impl<S: Service + ?Sized> Service for Rc<S> {
@@ -41,6 +50,10 @@ impl<S: Service + ?Sized> Service for Rc<S> {
 
     fn methods(&self) -> Vec<MethodInfo> {
         (**self).methods()
+    }
+
+    fn canonical<'a>(&'a self, method: &'a str) -> Option<Cow<'a, str>> {
+        (**self).canonical(method)
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
     let doc = format!("Answers calls with an implementation of [`{ident}`].");
     let arms = methods.iter().map(|method| arm(service, method));
     let infos = methods.iter().map(|method| info(service, method));
+    let own_names = methods.iter().map(own_name);
     quote! {
         #[doc = #doc]
         #[allow(dead_code)]
@@ -41,6 +42,17 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
                 let mut __methods = ::std::vec::Vec::new();
                 #(#infos)*
                 __methods
+            }
+
+            fn canonical<'a>(
+                &'a self,
+                __method: &'a ::core::primitive::str,
+            ) -> ::core::option::Option<::std::borrow::Cow<'a, ::core::primitive::str>> {
+                let __name = match __method {
+                    #(#own_names)*
+                    _ => return ::core::option::Option::None,
+                };
+                ::core::option::Option::Some(::std::borrow::Cow::Borrowed(__name))
             }
         }
     }
@@ -91,6 +103,14 @@ fn arm(service: &ServiceTrait, method: &Method) -> TokenStream {
             #answer
         }
     }
+}
+
+/// One arm of the match that leads from each of a method's names to its own.
+fn own_name(method: &Method) -> TokenStream {
+    let names = method.names.iter().map(|(name, _)| name);
+    let conditions = conditions(method);
+    let own = method.name();
+    quote!(#(#conditions)* #(#names)|* => #own,)
 }
 
 /// The lines that list a method, and its former names.

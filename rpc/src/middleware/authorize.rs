@@ -4,13 +4,18 @@ use std::fmt;
 
 use super::service_side::{Incoming, NextService, ServiceMiddleware};
 use crate::error::Failure;
+use crate::replies::BEGIN;
 use crate::transport::Identity;
 use crate::value::Encoded;
 
 /// Lets a call pass when a rule for its method lets its caller; all others are answered with [`Failure::FORBIDDEN`].
 ///
-/// A method that no rule names is forbidden to everybody, so another name of a method (an `alias`) needs a rule too.
-/// Rules add up: it is enough that one of them fits.
+/// A method that no rule names is forbidden to everybody. Rules add up: it is enough that one of them fits.
+/// One for a method's own name holds for its other names (an `alias`) as well.
+///
+/// Whoever may call anything may ask for a client id too (`$/sequence.begin`, see [`replies`](crate::replies)), without which
+/// no call of theirs could have a number: it runs no method, and how many ids there are is bounded. A rule with a closure is
+/// asked about the name that it was made for.
 ///
 /// # Examples
 ///
@@ -83,16 +88,22 @@ impl Authorize {
 
     /// Whether a peer may call a method.
     pub fn allows(&self, peer: &Identity, method: &str) -> bool {
-        self.rules.iter().any(|rule| rule.names(method) && rule.who.includes(peer, method))
+        let is_named = self.rules.iter().any(|rule| rule.names(method) && rule.who.includes(peer, method));
+        is_named || (method == BEGIN && self.rules.iter().any(|rule| rule.who.includes(peer, &rule.name)))
+    }
+
+    fn lets_pass(&self, call: &Incoming<'_>, next: NextService<'_>) -> bool {
+        let (peer, own) = (call.context.peer(), next.canonical(call.method));
+        self.allows(peer, call.method) || (own != call.method && self.allows(peer, &own))
     }
 }
 
 impl ServiceMiddleware for Authorize {
     fn serve(&self, call: &Incoming<'_>, next: NextService<'_>) -> Result<Encoded, Failure> {
-        let peer = call.context.peer();
-        if self.allows(peer, call.method) {
+        if self.lets_pass(call, next) {
             return next.call(call);
         }
+        let peer = call.context.peer();
         // Whether there is such a method is not told.
         Err(Failure::new(Failure::FORBIDDEN, format!("{peer} may not call {:?}", call.method)))
     }

@@ -22,7 +22,8 @@ use crate::value::Encoded;
 /// | [`timeout`](MethodLimit::timeout) | [`Failure::DEADLINE`]; the method is unwound |
 ///
 /// A method without a limit of its own has that of the [`others`](MethodLimits::others), and else none.
-/// Another name of a method (an `alias`) is another method here.
+/// A method has one limit, by whichever of its names it is called (an `alias`): that of its own name or, if that has none,
+/// the one set for the name it was called by.
 ///
 /// # Examples
 ///
@@ -116,7 +117,9 @@ impl MethodLimits {
 
 impl ServiceMiddleware for MethodLimits {
     fn serve(&self, call: &Incoming<'_>, next: NextService<'_>) -> Result<Encoded, Failure> {
-        let Some(limited) = self.methods.get(call.method).or(self.others.as_ref()) else { return next.call(call) };
+        let own = self.methods.get(&*next.canonical(call.method));
+        let limited = own.or_else(|| self.methods.get(call.method)).or(self.others.as_ref());
+        let Some(limited) = limited else { return next.call(call) };
         let _running = limited.begin(call)?;
         let Some(timeout) = limited.limit.timeout else { return next.call(call) };
         with_timeout(timeout, || next.call(call)).unwrap_or_else(|_| {

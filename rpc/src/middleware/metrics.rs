@@ -27,7 +27,8 @@ const OTHERS: &str = "(others)";
 /// Counts calls by method, around a caller or a service. Clones count into the same.
 ///
 /// A method gets counts of its own with its first call that ends, unless the callee says that there is no such method:
-/// what a peer makes up crowds out nothing. Notifications count as calls; on the caller's side they have no latency to
+/// what a peer makes up crowds out nothing. On the service's side a method counts under its own name, also where it was called
+/// by another one (an `alias`). Notifications count as calls; on the caller's side they have no latency to
 /// speak of, as they end when they are handed over. Items of streams are not counted.
 ///
 /// It prints as lines in Prometheus' text format, version 0.0.4.
@@ -155,7 +156,7 @@ impl Watch for Metrics {
 
 impl ServiceMiddleware for Metrics {
     fn serve(&self, call: &Incoming<'_>, next: NextService<'_>) -> Result<Encoded, Failure> {
-        watch::serve(self, call, next)
+        watch::serve_as(self, &next.canonical(call.method), call, next)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands around a service.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -49,7 +50,15 @@ pub struct NextService<'a> {
     service: &'a dyn Service,
 }
 
-impl NextService<'_> {
+impl<'s> NextService<'s> {
+    /// The method's own name where it is called by another one, and else the name as it is: see [`Service::canonical`].
+    pub fn canonical<'a>(self, method: &'a str) -> Cow<'a, str>
+    where
+        's: 'a,
+    {
+        self.service.canonical(method).unwrap_or(Cow::Borrowed(method))
+    }
+
     /// Passes a call on, and waits for its answer.
     ///
     /// # Errors
@@ -138,5 +147,9 @@ impl<S: Service, M: ServiceMiddleware> Service for AroundService<S, M> {
 
     fn methods(&self) -> Vec<MethodInfo> {
         self.service.methods()
+    }
+
+    fn canonical<'a>(&'a self, method: &'a str) -> Option<Cow<'a, str>> {
+        self.service.canonical(method)
     }
 }

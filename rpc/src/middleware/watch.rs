@@ -33,7 +33,17 @@ pub(super) struct Watched<'a> {
 
 /// Answers a call as the next one does, and tells of it.
 pub(super) fn serve<W: Watch>(watch: &W, call: &Incoming<'_>, next: NextService<'_>) -> Result<Encoded, Failure> {
-    let during = During::begin(watch, Some(call.context.peer()), call.method, call.params.len());
+    serve_as(watch, call.method, call, next)
+}
+
+/// The same under another name than the one that it was called by.
+pub(super) fn serve_as<W: Watch>(
+    watch: &W,
+    name: &str,
+    call: &Incoming<'_>,
+    next: NextService<'_>,
+) -> Result<Encoded, Failure> {
+    let during = During::begin(watch, Some(call.context.peer()), name, call.params.len());
     let result = next.call(call);
     let answer_bytes = result.as_ref().map_or(0, |answer| answer.as_bytes().len());
     during.end(result.as_ref().err().map_or(Ending::Succeeded, Ending::Failed), answer_bytes);

@@ -1,5 +1,6 @@
 //! The service that keeps replies.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -145,6 +146,10 @@ impl<S: Service + 'static> Service for AtMostOnce<S> {
 
     fn methods(&self) -> Vec<MethodInfo> {
         self.shared.service.methods()
+    }
+
+    fn canonical<'a>(&'a self, method: &'a str) -> Option<Cow<'a, str>> {
+        if method == BEGIN { Some(Cow::Borrowed(method)) } else { self.shared.service.canonical(method) }
     }
 }
 
