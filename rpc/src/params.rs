@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
+use rmp::Marker;
 use rmp_serde::Deserializer;
-use rmp_serde::decode::ReadRefReader;
+use rmp_serde::decode::{Error as DecodeError, ReadRefReader};
 use serde::de::value::Error as AbsentError;
 use serde::de::{self, Deserialize, Visitor};
 use serde::forward_to_deserialize_any;
@@ -142,7 +143,7 @@ fn wrong_count(signature: &dyn Describe, count: usize) -> Failure {
 }
 
 #[cold]
-fn misfit(signature: &dyn Describe, index: usize, error: &rmp_serde::decode::Error) -> Failure {
+fn misfit(signature: &dyn Describe, index: usize, error: &DecodeError) -> Failure {
     let (name, ty) = signature.param(index);
     let reason = shortened(error);
     invalid(format!("parameter {} of `{}`, `{name}`, is no {ty}: {reason}", index + 1, signature.method()))
@@ -150,13 +151,36 @@ fn misfit(signature: &dyn Describe, index: usize, error: &rmp_serde::decode::Err
 
 /// What serde says is wrong with a value of the peer's.
 #[cold]
-pub(crate) fn shortened(error: &rmp_serde::decode::Error) -> String {
-    let mut reason = error.to_string();
+pub(crate) fn shortened(error: &DecodeError) -> String {
+    let mut reason = match error {
+        DecodeError::TypeMismatch(marker) => format!("{} came", plain_name(*marker)),
+        DecodeError::OutOfRange => "the number that came is out of its range".to_owned(),
+        DecodeError::LengthMismatch(length) => format!("a list of another length than {length} came"),
+        other => other.to_string(),
+    };
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS) {
         reason.truncate(end);
         reason.push('…');
     }
     reason
+}
+
+/// What a value is that begins so, for a person.
+fn plain_name(marker: Marker) -> &'static str {
+    match marker {
+        Marker::Null => "nil",
+        Marker::True | Marker::False => "a bool",
+        Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => "an integer",
+        Marker::FixNeg(_) | Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => "an integer",
+        Marker::F32 | Marker::F64 => "a number with a fraction",
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => "a text",
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => "a binary",
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => "a list",
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => "a map",
+        Marker::FixExt1 | Marker::FixExt2 | Marker::FixExt4 | Marker::FixExt8 | Marker::FixExt16 => "an extension type",
+        Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => "an extension type",
+        Marker::Reserved => "the byte 0xc1, which begins no value,",
+    }
 }
 
 fn invalid(message: String) -> Failure {
@@ -214,7 +238,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named_with_its_type() {
         let told = read(&(1, "two", 3)).unwrap_err();
-        assert!(told.starts_with("parameter 2 of `move`, `y`, is no i64: "), "{told}");
+        assert_eq!(told, "parameter 2 of `move`, `y`, is no i64: a text came");
+        let told = read(&(1, &[2][..])).unwrap_err();
+        assert_eq!(told, "parameter 2 of `move`, `y`, is no i64: a list came");
         let told = read(&(1, 2, 300)).unwrap_err();
         assert!(told.starts_with("parameter 3 of `move`, `speed`, is no Option<u8>: "), "{told}");
     }
