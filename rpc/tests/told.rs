@@ -113,6 +113,34 @@ fn a_call_that_its_caller_cancelled_is_logged_as_cancelled() {
 }
 
 #[test]
+fn a_call_that_ends_with_its_connection_is_logged_as_well() {
+    test::run(|| {
+        let (near, far, entries) = logged(service(), Limits::default());
+        let near = Connection::over(near).open().unwrap();
+        let call = spawn(move || near.call::<()>("sleep", &(50,)));
+        sleep(SECOND);
+        far.close();
+        far.wait_closed();
+        assert!(call.join().unwrap().is_err());
+        assert_eq!(entries.take(), [(Some(Failure::CANCELLED), SECOND)]);
+    });
+}
+
+#[test]
+fn a_log_that_panics_does_not_end_the_process() {
+    test::Test::new().allow_crashes().run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).service(service()).log(|_| panic!("on purpose")).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let call = spawn(move || near.call::<()>("sleep", &(50,)));
+        sleep(SECOND);
+        far.close();
+        far.wait_closed();
+        assert!(call.join().unwrap().is_err());
+    });
+}
+
+#[test]
 fn a_call_whose_stream_was_dropped_is_logged_as_cancelled() {
     test::run(|| {
         let (near, far, entries) = logged(service(), Limits::default());

@@ -124,22 +124,13 @@ impl Shared {
 
     /// Runs a job and answers it.
     fn run(self: &Rc<Shared>, job: Job) {
-        // A reading of the clock costs more than a switch, and is for the log alone.
-        let began = self.log.as_ref().map(|_| read_clock());
         let running = Running { shared: self, id: job.id, is_notification: job.id.is_none(), cost: job.cost() };
         if job.id.is_some_and(|id| self.jobs.is_cancelled(id)) {
             return;
         }
+        let timed = Timed::begin(self, &job);
         let result = self.call_service(&job);
-        if let (Some(log), Some(began)) = (&self.log, began) {
-            log(&CallEntry {
-                peer: &self.identity(),
-                method: job.method(),
-                is_notification: job.id.is_none(),
-                failure: result.as_ref().err(),
-                took: read_clock().saturating_duration_since(began),
-            });
-        }
+        timed.end(result.as_ref().err());
         self.jobs.recycle(job);
         if running.id.is_some() && self.output.is_full() {
             self.output.wait_for_room(None);
@@ -263,7 +254,7 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if self.id.is_some() {
-            self.finish(Err(&Failure::new(Failure::CANCELLED, "the method was cancelled")));
+            self.finish(Err(&cancelled()));
         }
         self.shared.jobs.done(self.is_notification, self.cost);
         self.shared.note_change();
@@ -272,6 +263,53 @@ impl Drop for Running<'_> {
             self.shared.call_a_worker();
         }
     }
+}
+
+/// A method that runs for the log, however it ends.
+struct Timed<'a> {
+    shared: &'a Shared,
+    job: &'a Job,
+    /// When it began, until its end was told; `None` without a log, for which alone the clock is read:
+    /// that costs more than a switch.
+    began: Option<Instant>,
+}
+
+impl<'a> Timed<'a> {
+    fn begin(shared: &'a Shared, job: &'a Job) -> Timed<'a> {
+        Timed { shared, job, began: shared.log.as_ref().map(|_| read_clock()) }
+    }
+
+    fn end(mut self, failure: Option<&Failure>) {
+        self.tell(failure);
+    }
+
+    fn tell(&mut self, failure: Option<&Failure>) {
+        if let (Some(log), Some(began)) = (&self.shared.log, self.began.take()) {
+            log(&CallEntry {
+                peer: &self.shared.identity(),
+                method: self.job.method(),
+                is_notification: self.job.id.is_none(),
+                failure,
+                took: read_clock().saturating_duration_since(began),
+            });
+        }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        if self.began.is_none() {
+            return;
+        }
+        // A log that panics while its coroutine is unwound would end the process.
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| self.tell(Some(&cancelled())))) {
+            report_panic(&Panic::from_payload(payload));
+        }
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(Failure::CANCELLED, "the method was cancelled")
 }
 
 fn caller_gone() -> Failure {
