@@ -48,11 +48,10 @@ pub(crate) fn expand(service: &ServiceTrait) -> TokenStream {
                 &'a self,
                 __method: &'a ::core::primitive::str,
             ) -> ::core::option::Option<::std::borrow::Cow<'a, ::core::primitive::str>> {
-                let __name = match __method {
+                match __method {
                     #(#own_names)*
-                    _ => return ::core::option::Option::None,
-                };
-                ::core::option::Option::Some(::std::borrow::Cow::Borrowed(__name))
+                    _ => ::core::option::Option::None,
+                }
             }
         }
     }
@@ -110,7 +109,7 @@ fn own_name(method: &Method) -> TokenStream {
     let names = method.names.iter().map(|(name, _)| name);
     let conditions = conditions(method);
     let own = method.name();
-    quote!(#(#conditions)* #(#names)|* => #own,)
+    quote!(#(#conditions)* #(#names)|* => ::core::option::Option::Some(::std::borrow::Cow::Borrowed(#own)),)
 }
 
 /// The lines that list a method, and its former names.
