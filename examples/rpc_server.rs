@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each `--listen` is `ADDRESS:PORT` or the path of a Unix socket; without one it listens on 127.0.0.1:7000.
-//! It prints a line for each, and ends on Ctrl-C, once the calls under way are answered.
+//! It prints a line for each, and ends on Ctrl-C, once the calls under way are answered; `--help` shows the usage.
 //!
 //! | method | what it does |
 //! |---|---|
@@ -19,10 +19,9 @@
 //! | `nop()` | nothing |
 //!
 //! It speaks MessagePack-RPC: Neovim, and msgpack libraries of any language, can call it too.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -31,27 +30,52 @@ use std::time::Duration;
 use grapeshot::rpc::{Failure, MethodInfo, Router, Server, Value};
 use grapeshot::{sleep, try_scope};
 
+const USAGE: &str = "usage: rpc_server [--listen ADDRESS:PORT | --listen PATH]..., such as --listen 127.0.0.1:7000";
+
 const DEFAULT: &str = "127.0.0.1:7000";
 
+enum Mode {
+    Serve(Vec<String>),
+    Help,
+}
+
 fn main() -> ExitCode {
-    let Some(places) = arguments() else {
-        eprintln!("usage: rpc_server [--listen ADDRESS:PORT | --listen PATH]..., such as --listen {DEFAULT}");
-        return ExitCode::from(2);
+    let places = match arguments() {
+        Some(Mode::Serve(places)) => places,
+        Some(Mode::Help) => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        None => {
+            complain(USAGE);
+            return ExitCode::from(2);
+        }
     };
     grapeshot::run(move || match serve(&places) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rpc_server: {error}");
+            complain(&format!("rpc_server: {error}"));
             ExitCode::FAILURE
         }
     })
 }
 
-fn arguments() -> Option<Vec<String>> {
+/// Nobody may read any more, which is no reason for a server to end, or to panic.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// On stderr, where nobody may read either.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn arguments() -> Option<Mode> {
     let mut places = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--help" | "-h" => return Some(Mode::Help),
             "--listen" => places.push(arguments.next().filter(|place| is_place(place))?),
             _ => return None,
         }
@@ -59,7 +83,7 @@ fn arguments() -> Option<Vec<String>> {
     if places.is_empty() {
         places.push(DEFAULT.to_owned());
     }
-    Some(places)
+    Some(Mode::Serve(places))
 }
 
 /// A path has a slash; what has none and is no address is most likely mistyped.
@@ -83,11 +107,11 @@ fn serve(places: &[String]) -> io::Result<()> {
 fn listen(place: &str) -> io::Result<Server> {
     if place.contains('/') {
         let server = Server::bind_unix(place)?;
-        println!("listening on {place}");
+        say(&format!("listening on {place}"));
         return Ok(server);
     }
     let server = Server::bind(place)?;
-    println!("listening on {}", server.local_addr()?);
+    say(&format!("listening on {}", server.local_addr()?));
     Ok(server)
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn serve(address: &str, file: &str) -> Result<(), Box<dyn Error>> {
         Ok(number)
     };
     let server = Server::bind(address)?.service(AtMostOnce::new(Router::new().method("work", work)));
-    writeln!(io::stdout(), "serving on {}", server.local_addr()?)?;
+    crate::say(&format!("serving on {}", server.local_addr()?));
     let handle = server.handle();
     spawn(move || {
         // Whatever it says: an error is an end as well.

@@ -1,7 +1,6 @@
 //! The client: one question from the command line, asked with the methods of the trait.
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::str::FromStr;
 
 use grapeshot::rpc::{CallError, CallerExt, Client};
@@ -12,8 +11,7 @@ use crate::calculator::{CalculatorClient, CalculatorError};
 pub(crate) fn ask(address: &str, question: &str) -> Result<(), Box<dyn Error>> {
     let client = CalculatorClient::new(Client::connect(address)?);
     let answer = answer(&client, question)?;
-    // Unlike `println`, this is no panic when nobody reads on.
-    Ok(writeln!(io::stdout(), "{question} -> {answer}")?)
+    Ok(crate::say(&format!("{question} -> {answer}"))?)
 }
 
 fn answer(client: &CalculatorClient<Client>, question: &str) -> Result<String, Box<dyn Error>> {

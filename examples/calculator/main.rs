@@ -12,13 +12,12 @@
 //! `factors N` (a stream, then an answer), and `methods`, which lists what the service says of itself.
 //!
 //! `calculator.rs` is the service, `client.rs` the one who asks.
-#![expect(clippy::print_stderr, reason = "an example talks to its user")]
 
 mod calculator;
 mod client;
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use grapeshot::rpc::Server;
@@ -38,23 +37,36 @@ fn main() -> ExitCode {
             ["server", address] => serve(address),
             ["client", address, ref question @ ..] if !question.is_empty() => client::ask(address, &question.join(" ")),
             _ => {
-                eprintln!("{USAGE}");
+                complain(USAGE);
                 return ExitCode::from(2);
             }
         };
         match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("calculator: {error}");
+                complain(&format!("calculator: {error}"));
                 ExitCode::FAILURE
             }
         }
     })
 }
 
+/// Nobody may read any more, as behind `| head -1`: that is no failure, and for the server no reason to end.
+fn say(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// On stderr, where nobody may read either.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     let server = Server::bind(address)?;
-    writeln!(io::stdout(), "a calculator on {}", server.local_addr()?)?;
+    say(&format!("a calculator on {}", server.local_addr()?))?;
     Ok(server.service(CalculatorService(Pocket::default())).serve()?)
 }
 

@@ -12,7 +12,6 @@
 //! and exits with 0 if all went as it should, with 1 if not.
 //!
 //! `service.rs` is the service, `calls.rs` the one for calls. `self_test.rs`, `client.rs` and `name_server.rs` are for the second command only.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its user")]
 
 mod calls;
 mod client;
@@ -20,7 +19,7 @@ mod name_server;
 mod self_test;
 mod service;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 
@@ -39,7 +38,7 @@ enum Mode {
 
 fn main() -> ExitCode {
     let Some(mode) = arguments() else {
-        eprintln!("usage: quickstart [--listen ADDRESS:PORT | --self-test], such as --listen {DEFAULT}");
+        complain(&format!("usage: quickstart [--listen ADDRESS:PORT | --self-test], such as --listen {DEFAULT}"));
         return ExitCode::from(2);
     };
     grapeshot::run(move || match mode {
@@ -63,16 +62,26 @@ fn ended(result: io::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("quickstart: {error}");
+            complain(&format!("quickstart: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// Nobody may read any more, as behind `| head -1`: that is no reason for a server to end, or to panic.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// On stderr, where nobody may read either.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 fn bind_anywhere() -> io::Result<Server> {
     match Server::bind(DEFAULT) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            println!("{DEFAULT} is taken, so this is another port.");
+            say(&format!("{DEFAULT} is taken, so this is another port."));
             Server::bind((Ipv4Addr::LOCALHOST, 0))
         }
         bound => bound,
@@ -117,12 +126,12 @@ struct Goodbye;
 
 impl Drop for Goodbye {
     fn drop(&mut self) {
-        println!("All requests and calls are answered and all connections closed.");
+        say("All requests and calls are answered and all connections closed.");
     }
 }
 
 fn print_what_to_try(address: SocketAddr, calls: SocketAddr) {
-    println!(
+    say(&format!(
         "\
 Serving on http://{address}. In another terminal, try:
 
@@ -158,5 +167,5 @@ Serving on http://{address}. In another terminal, try:
     cargo run -q --release --example rpc_call -- {calls} '$/methods' '[]'
 
 Ctrl-C lets the requests under way finish and ends it."
-    );
+    ));
 }

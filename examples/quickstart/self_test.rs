@@ -20,7 +20,7 @@ use grapeshot::{
 use crate::calls::BatteryClient;
 use crate::client::{Answer, Client};
 use crate::name_server::NameServer;
-use crate::service;
+use crate::{complain, say, service};
 
 /// How long a check may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("quickstart: the self-test could not begin: {error}");
+            complain(&format!("quickstart: the self-test could not begin: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -68,7 +68,7 @@ fn check_all() -> io::Result<usize> {
     let handle = server.handle();
     let (server, authority) = crate::secure(server)?;
     let serving = spawn(move || server.serve(service::handler(authority)));
-    println!("Self-test against http://{address}, all at the same time:");
+    say(&format!("Self-test against http://{address}, all at the same time:"));
 
     let calls = crate::bind_calls(address)?;
     let (calls_address, calls_handle) = (calls.local_addr()?, calls.handle());
@@ -88,7 +88,7 @@ fn check_all() -> io::Result<usize> {
     failures +=
         report("the end", with_timeout(LIMIT, || nothing_is_left(serving)).unwrap_or_else(|error| Err(error.into())));
 
-    println!("{} of {all} checks passed in {:.1?}.", all - failures, began.elapsed());
+    say(&format!("{} of {all} checks passed in {:.1?}.", all - failures, began.elapsed()));
     Ok(failures)
 }
 
@@ -96,11 +96,11 @@ fn check_all() -> io::Result<usize> {
 fn report(what: &str, outcome: Outcome) -> usize {
     match outcome {
         Ok(done) => {
-            println!("  ok      {what}: {done}");
+            say(&format!("  ok      {what}: {done}"));
             0
         }
         Err(why) => {
-            println!("  FAILED  {what}: {why}");
+            say(&format!("  FAILED  {what}: {why}"));
             1
         }
     }

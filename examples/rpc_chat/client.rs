@@ -1,20 +1,20 @@
 //! The client: it calls the room with what is typed, and is called back with what others say.
 
 use std::error::Error;
-use std::io::{self, Write as _};
 
 use grapeshot::net::stdio::stdin;
 use grapeshot::rpc::{CallError, Client};
 use grapeshot::{set_exit, spawn};
 
 use crate::chat::{ChatError, Ear, EarService, RoomClient};
+use crate::say;
 
 /// What the server calls.
 struct Screen;
 
 impl Ear for Screen {
     fn say(&self, from: &str, text: &str) {
-        show(&format!("{from}: {text}"));
+        say(&format!("{from}: {text}"));
     }
 }
 
@@ -23,12 +23,12 @@ pub(crate) fn chat(address: &str, name: &str) -> Result<(), Box<dyn Error>> {
     let client = Client::builder().service(EarService(Screen)).connect(address)?;
     let room = RoomClient::new(client.clone());
     let names = room.join(name)?;
-    show(&format!("* here: {}", names.join(", ")));
+    say(&format!("* here: {}", names.join(", ")));
     let watch = spawn({
         let connection = client.connection().clone();
         move || {
             let reason = connection.wait_closed();
-            show(&format!("* the server is gone: {reason}"));
+            say(&format!("* the server is gone: {reason}"));
             // The one who waits for the keyboard need not wait any longer.
             set_exit(1);
         }
@@ -46,16 +46,11 @@ fn speak(room: &RoomClient<Client>, text: &str) -> Result<(), CallError> {
     match room.speak(text) {
         Err(error) if error.failure().is_some() => {
             match error.service::<ChatError>() {
-                Some(error) => show(&format!("* {error}")),
-                None => show(&format!("* {error}")),
+                Some(error) => say(&format!("* {error}")),
+                None => say(&format!("* {error}")),
             }
             Ok(())
         }
         other => other,
     }
-}
-
-/// Nobody may read any more, which is no reason to panic.
-fn show(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

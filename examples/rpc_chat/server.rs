@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{self, Write as _};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub(crate) fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     limits.idle_timeout = None;
     let hall = Rc::new(Hall::default());
     let server = Server::bind(address)?.limits(limits);
-    writeln!(io::stdout(), "rpc_chat on {}", server.local_addr()?)?;
+    crate::say(&format!("rpc_chat on {}", server.local_addr()?));
     let seat = move |_: &_| RoomService(Seat { hall: hall.clone(), place: Cell::new(None) });
     Ok(server.service_with(seat).serve()?)
 }
