@@ -9,10 +9,12 @@
 //!
 //! | exit code | standard output |
 //! |---|---|
-//! | 0 | the result; nothing after `--notify` |
+//! | 0 | the result; nothing after `--notify`; the usage for `--help` |
 //! | 1 | nothing: the arguments are wrong |
 //! | 2 | the callee's failure: `{"code": …, "message": …, "data": …}`, without `data` where it is nil |
-//! | 3 | nothing: no connection, or no answer within 5 s; standard error says which |
+//! | 3 | nothing: no connection, no answer within 5 s, or it cannot be printed; standard error says which |
+//!
+//! Where standard output is a pipe that nobody reads any more, the exit code is that of the answer.
 //!
 //! What JSON lacks is written as an object with one name that begins with a dollar sign, in both directions:
 //! `{"$bytes": "00ff"}`, `{"$ext": [1, "00ff"]}`, `{"$float": "NaN"}`, and `{"$map": [[key, value], …]}` for a map
@@ -59,6 +61,9 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().skip(1).any(|argument| argument == "--help" || argument == "-h") {
+        return print(&format!("{USAGE}\n"), ExitCode::SUCCESS);
+    }
     match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => grapeshot::run(move || report(call(&arguments))),
         Err(error) => {
@@ -144,13 +149,20 @@ fn report(outcome: Outcome) -> ExitCode {
             return ExitCode::from(3);
         }
     };
+    print(&text, ExitCode::from(code))
+}
+
+/// Prints, and answers with the code, or with that of trouble where nothing can be printed.
+fn print(text: &str, code: ExitCode) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => code,
         // Nobody reads on: the exit code still tells.
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => complain(&format!("cannot print the answer: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
+        Err(error) => {
+            complain(&format!("cannot print the answer: {error}"));
+            ExitCode::from(3)
+        }
     }
-    ExitCode::from(code)
 }
 
 fn describe(failure: &Failure) -> Json {

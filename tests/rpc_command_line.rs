@@ -250,7 +250,42 @@ fn a_server_with_wrong_arguments_gets_the_usage_and_one_without_a_place_the_reas
     let (_server, address) = serve();
     let second = example("rpc_server").unwrap().args(["--listen", &address]).output(PATIENCE).unwrap();
     assert_eq!(code(&second), Some(1), "{second}");
-    assert!(second.stderr.text().contains("in use"), "{second}");
+    let complaint = second.stderr.text();
+    assert!(complaint.contains("in use") && complaint.matches(&address).count() == 1, "{second}");
+}
+
+#[test]
+fn the_usage_is_printed_on_request() {
+    for name in ["rpc_call", "rpc_server"] {
+        for option in ["--help", "-h"] {
+            let output = example(name).unwrap().arg(option).output(PATIENCE).unwrap();
+            assert_eq!(code(&output), Some(0), "{output}");
+            assert!(output.stdout.text().starts_with(&format!("usage: {name}")), "{output}");
+            assert_eq!(output.stderr.text(), "", "{output}");
+        }
+    }
+}
+
+/// As under a supervisor, which starts a server again where the last one was killed.
+#[test]
+fn a_server_takes_over_the_unix_socket_of_one_that_was_killed_and_of_no_other() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("calls.sock");
+    let socket = path.to_str().unwrap();
+    let start = || {
+        let server = example("rpc_server").unwrap().args(["--listen", socket]);
+        server.ready_when(Ready::line("listening on")).start().unwrap()
+    };
+    let mut killed = start();
+    killed.kill();
+    assert!(path.exists());
+    let _server = start();
+    assert_says(&["--unix", socket, "bump", "[1]"], 0, json!(1));
+    let second = example("rpc_server").unwrap().args(["--listen", socket]).output(PATIENCE).unwrap();
+    assert_eq!(code(&second), Some(1), "{second}");
+    let complaint = second.stderr.text();
+    assert!(complaint.contains("another process listens there") && complaint.matches(socket).count() == 1, "{second}");
+    assert_says(&["--unix", socket, "bump", "[1]"], 0, json!(2));
 }
 
 /// `rpc_call … | head -0`: who reads no further does not make a failure of an answer.
@@ -258,10 +293,27 @@ fn a_server_with_wrong_arguments_gets_the_usage_and_one_without_a_place_the_reas
 fn a_closed_pipe_is_no_failure() {
     let (_server, address) = serve();
     let large = json!(["x".repeat(100_000)]).to_string();
+    let script = r#"{ "$@"; echo "code $?" >&2; } | true"#;
+    let output = in_shell(script, &[&address, "echo", &large]);
+    assert!(output.stderr.text().contains("code 0"), "{output}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_printed_is_trouble() {
+    let (_server, address) = serve();
+    for arguments in [&[&*address, "nop", "[]"][..], &[&address, "nowhere", "[]"], &["--help"]] {
+        let output = in_shell(r#"exec "$@" > /dev/full"#, arguments);
+        assert_eq!(code(&output), Some(3), "{output}");
+        assert!(output.stderr.text().starts_with("rpc_call: cannot print the answer: "), "{output}");
+    }
+    let told = in_shell(r#"exec "$@" > /dev/full"#, &["--notify", &address, "nop", "[]"]);
+    assert_eq!(code(&told), Some(0), "it prints nothing: {told}");
+}
+
+/// `rpc_call` in a shell's script, which has it and its arguments as its own.
+fn in_shell(script: &str, arguments: &[&str]) -> Output {
     // The program's path, without its arguments.
     let started = example("rpc_call").unwrap().start().unwrap();
     let binary = started.command().to_owned();
-    let script = r#"{ "$1" "$2" echo "$3"; echo "code $?" >&2; } | true"#;
-    let output = Program::new("sh").args(["-c", script, "sh", &binary, &address, &large]).output(PATIENCE).unwrap();
-    assert!(output.stderr.text().contains("code 0"), "{output}");
+    Program::new("sh").args(["-c", script, "sh", &binary]).args(arguments).output(PATIENCE).unwrap()
 }
