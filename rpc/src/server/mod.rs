@@ -196,6 +196,8 @@ impl Server {
     /// Asks `authorize` before each call, by context and method; what it fails with is the answer.
     ///
     /// It runs in the call's coroutine, so it may wait.
+    /// The name is the one that the peer wrote, so another name of a method (an `alias`) comes as itself, and so does
+    /// `$/sequence.begin`, without which no call has a number; [`Authorize`](crate::middleware::Authorize) knows both.
     pub fn authorize(mut self, authorize: impl Fn(&Context, &str) -> Result<(), Failure> + 'static) -> Server {
         self.settings.authorize = Some(Rc::new(authorize));
         self
