@@ -177,7 +177,8 @@ impl Found {
     }
 }
 
-/// EPROTOTYPE, for which std has no name.
+/// EPROTOTYPE, for which std has no name. Where Linux has another number for it, as on MIPS, the server does not take over
+/// either: it fails with the system's words instead of ours.
 const WRONG_TYPE: i32 = 91;
 
 /// That there is no file is what was wanted; other errors stay.
