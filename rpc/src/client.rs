@@ -310,9 +310,7 @@ mod tests {
     #[test]
     fn an_error_says_once_to_what_there_is_no_connection() {
         grapeshot_core::test::run(|| {
-            let listener = grapeshot_net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            drop(listener);
+            let address = grapeshot_harness::unused_addr().unwrap().to_string();
             let error = Client::connect(&address).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             let text = error.to_string();

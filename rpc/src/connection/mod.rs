@@ -19,6 +19,7 @@
 //! - Memory is bounded whatever the peer does: calls in flight, requests that wait, bytes that wait to be written.
 //! - Requests and notifications are started in the order in which they came, and nothing that came after a notification is
 //!   started before that has ended, unless this side waits for an answer of the peer, which might wait in its turn.
+//!   An answer goes to its caller at once: a notification that came before it may be served after it.
 //! - Two sides that wait for each other's calls do not wait for ever: where each call that may run may be waiting for the
 //!   peer, the peer's further ones are refused with [`Failure::BUSY`](crate::Failure::BUSY).
 //!
