@@ -343,7 +343,7 @@ fn advance(scheduler: &Scheduler) -> Result<(), RunError> {
         }
     }
     let waits_for_io = scheduler.slots.waiting() > 0 || scheduler.tickets.len() > 0;
-    if waits_for_io && scheduler.poll_for(IN_FLIGHT)? {
+    if waits_for_io && scheduler.poll_until_woken(IN_FLIGHT)? {
         return Ok(());
     }
     let next = scheduler.timers.borrow_mut().next_exact();
@@ -351,7 +351,7 @@ fn advance(scheduler: &Scheduler) -> Result<(), RunError> {
         scheduler.clock.jump_to(at);
         return Ok(());
     }
-    if waits_for_io && scheduler.poll_for(IO_PATIENCE)? {
+    if waits_for_io && scheduler.poll_until_woken(IO_PATIENCE)? {
         return Ok(());
     }
     Err(RunError::Deadlock(Deadlock { waiting: coroutines().iter().map(ToString::to_string).collect() }))

@@ -42,6 +42,34 @@ fn sockets() -> (Source<UnixStream>, UnixStream) {
     (Source::new(ours), theirs)
 }
 
+/// A child that was killed ends its pipes, which nobody may be waiting for, before its end can be seen.
+#[test]
+fn an_event_for_which_nobody_waits_is_no_deadlock() {
+    const UNHEARD: u32 = 100;
+    test::run(|| {
+        let (awaited, mut late) = sockets();
+        let (unheard, mut noise) = sockets();
+        let unheard = Rc::new(unheard);
+        let gone = spawn({
+            let unheard = unheard.clone();
+            move || read(&unheard)
+        });
+        yield_now();
+        gone.cancel();
+        gone.join().unwrap_err();
+        let other = thread::spawn(move || {
+            for _ in 0..UNHEARD {
+                noise.write_all(b"x").unwrap();
+                thread::yield_now();
+            }
+            late.write_all(b"end").unwrap();
+            (noise, late)
+        });
+        assert_eq!(read(&awaited), 3);
+        drop((other.join().unwrap(), unheard));
+    });
+}
+
 /// DESIGN §11
 #[test]
 fn virtual_time_jumps_to_the_next_timer() {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::getpid;
 
@@ -65,6 +65,23 @@ impl Scheduler {
     pub(crate) fn poll_for(&self, timeout: Duration) -> io::Result<bool> {
         self.poll(timeout)?;
         Ok(self.has_runnable())
+    }
+
+    /// Polls until something woke, for at most `patience` of real time; says whether it did.
+    ///
+    /// An event for which nobody waits, such as the end of a pipe to a child that was killed, wakes nobody and ends no wait.
+    pub(crate) fn poll_until_woken(&self, patience: Duration) -> io::Result<bool> {
+        let began = Instant::now();
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            self.poll(left)?;
+            if self.has_runnable() || self.signalled.get() {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
     }
 
     fn dispatch(&self, event: Event) {
