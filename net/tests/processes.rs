@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use grapeshot_core::{coroutines, sleep, spawn, test, with_timeout, yield_now, yield_slice};
 use grapeshot_net::process::{ChildStdin, Command, OutputError, Said, Stdio, wait_exit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -25,6 +26,15 @@ fn shell(script: &str) -> Command {
 /// Whether there is such a process, be it a zombie.
 fn exists(id: &str) -> bool {
     Path::new("/proc").join(id).exists()
+}
+
+/// Whether nobody can write into a pipe any more.
+///
+/// A child that another thread starts meanwhile holds a copy of every end until it runs its program.
+fn is_ended(pipe: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(pipe, PollFlags::empty())];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
+    polled[0].revents().contains(PollFlags::HUP)
 }
 
 /// Looks, without waiting, until it is so. Virtual time stands still meanwhile.
@@ -468,6 +478,7 @@ impl Drop for AsksInDrop {
         let child = Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut quick = shell("echo quick").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while quick.try_wait().unwrap().is_none() {}
+        while !(is_ended(quick.stdout.as_ref().unwrap()) && is_ended(quick.stderr.as_ref().unwrap())) {}
         self.0.add(format!("ended: {:?}", quick.wait_with_output().map(|output| output.stdout.len()).map_err(drop)));
         // It ends with its stdin, if not at once.
         drop(child.wait_with_output());
