@@ -86,6 +86,26 @@ fn a_peer_that_knows_what_draining_means_makes_no_more_calls_and_leaves() {
 }
 
 #[test]
+fn whoever_waits_for_the_end_is_not_woken_by_calls() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let far = Connection::over(far).service(sleeper()).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let waiting = spawn({
+            let far = far.clone();
+            move || far.wait_closed()
+        });
+        sleep(SECOND);
+        let since = waiting.coroutine().info().since;
+        assert_eq!(near.call::<u64>("sleep", &(1,)).unwrap(), 1);
+        sleep(SECOND);
+        assert_eq!(waiting.coroutine().info().since, since);
+        near.close();
+        assert!(matches!(waiting.join().unwrap(), CloseReason::PeerEnded));
+    });
+}
+
+#[test]
 fn calls_that_do_not_end_in_time_are_cut_off() {
     test::run(|| {
         let (mut peer, server) = Peer::of(sleeper(), Limits::default());

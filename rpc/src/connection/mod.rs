@@ -60,7 +60,7 @@ pub use self::close::CloseReason;
 pub use self::log::CallEntry;
 pub(crate) use self::setup::Settings;
 pub use self::setup::{Extensions, Setup};
-use self::shared::{Phase, Shared};
+use self::shared::Shared;
 use crate::caller::{Caller, OpenCall, Request};
 use crate::connect::Connected;
 use crate::error::CallError;
@@ -242,8 +242,7 @@ impl Connection {
     ///
     /// Unwinds.
     pub fn wait_closed_until(&self, deadline: Option<Instant>) -> Option<CloseReason> {
-        let is_over = |shared: &Shared| shared.phase.get() == Phase::Closed;
-        let over = self.shared().wait_until(Reason::Other("the end of a connection"), deadline, is_over);
+        let over = self.shared().wait_over(deadline);
         self.shared().reason().filter(|_| over)
     }
 }

@@ -76,8 +76,10 @@ pub(crate) struct Shared {
     reason: RefCell<Option<CloseReason>>,
     /// The limit on reading: it has none until somebody stops the connection.
     pub(super) reading: RefCell<Option<TimeLimit>>,
-    /// Whoever waits for the end, or for calls of the peer to end.
+    /// Whoever waits for calls of the peer to end.
     changed: WaitQueue,
+    /// Whoever waits for the end: apart, as a call is no news to them.
+    over: WaitQueue,
     back: RefCell<Option<Rc<dyn Caller>>>,
 }
 
@@ -121,6 +123,7 @@ impl Shared {
             reason: RefCell::default(),
             reading: RefCell::default(),
             changed: WaitQueue::new(),
+            over: WaitQueue::new(),
             back: RefCell::default(),
         });
         let back: Rc<dyn Caller> = Rc::new(Back(Rc::downgrade(&shared)));
@@ -232,6 +235,7 @@ impl Shared {
         self.crew.cancel_all();
         self.output.end();
         self.changed.wake_all();
+        self.over.wake_all();
     }
 
     /// Tells whoever waits for a change that there was one. A peer that takes no new calls is left with the last one.
@@ -252,6 +256,17 @@ impl Shared {
         while !is_so(self) {
             if self.changed.wait_until(reason, deadline) != Unparked::Woken {
                 return is_so(self);
+            }
+        }
+        true
+    }
+
+    /// Waits until the connection is over, or until `deadline`; says whether it is.
+    pub(super) fn wait_over(&self, deadline: Option<Instant>) -> bool {
+        let is_over = || self.phase.get() == Phase::Closed;
+        while !is_over() {
+            if self.over.wait_until(Reason::Other("the end of a connection"), deadline) != Unparked::Woken {
+                return is_over();
             }
         }
         true
