@@ -101,6 +101,7 @@
 //! `client.rs` and `server/`.
 #![forbid(unsafe_code)]
 
+mod accompanied;
 mod caller;
 mod service;
 mod error;

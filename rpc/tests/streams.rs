@@ -10,8 +10,13 @@ use std::time::Duration;
 use grapeshot_core::test::{self, Test};
 use grapeshot_core::{now, scope, sleep, spawn};
 use grapeshot_net::memory;
+use grapeshot_rpc::balance::Balancer;
+use grapeshot_rpc::middleware::{CallerWith as _, Logging};
+use grapeshot_rpc::pool::Pool;
 use grapeshot_rpc::stream::{CalleeStreaming, CallerStreaming, Items, Sink};
-use grapeshot_rpc::{CallError, CallOptions, Caller, Connection, Context, Extensions, Failure, Limits, StreamError};
+use grapeshot_rpc::{
+    CallError, CallOptions, Caller, Connection, Context, Extensions, Failure, Limits, Request, StreamError,
+};
 use streams_support::{
     Methods, answer, arithmetic, connect_with, cut_off, nop, open_count, open_double, open_sum, window_of,
 };
@@ -24,6 +29,30 @@ fn the_callee_sends_items_and_then_its_answer() {
         let numbers: Vec<u64> = call.items().map(Result::unwrap).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
         assert_eq!(call.finish().unwrap(), 100);
+    });
+}
+
+#[test]
+fn callers_in_front_of_a_connection_keep_the_short_way_to_its_items() {
+    test::run(|| {
+        let (caller, _callee) = connect_with(Limits::default(), arithmetic);
+        let pool = Pool::new({
+            let caller = caller.clone();
+            move || caller.clone()
+        });
+        let balancer = Balancer::new(["one:1"], {
+            let caller = caller.clone();
+            move |_| caller.clone()
+        });
+        let logged = caller.clone().with(Logging::new(|_| ()));
+        let request = Request { method: "count", params: &[0x90], options: &CallOptions::default() };
+        let callers: [&dyn Caller; 4] = [&caller, &pool, &balancer, &logged];
+        for caller in callers {
+            let call = caller.open(&request).unwrap();
+            assert!(call.direct_items().is_some());
+            assert!(call.next_item().unwrap().is_some());
+            assert_eq!(call.finish().unwrap().decode::<u64>().unwrap(), 100);
+        }
     });
 }
 

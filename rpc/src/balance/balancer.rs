@@ -14,8 +14,9 @@ use super::members::{Attempt, Members};
 use super::policy::Policy;
 use super::refresh::Refresher;
 use super::state::EndpointState;
+use crate::accompanied::{Accompanied, Companion};
 use crate::caller::{CallOptions, Caller, OpenCall, Request};
-use crate::error::{CallError, Failure, StreamError};
+use crate::error::{CallError, Failure};
 use crate::value::Encoded;
 
 /// How a [`Balancer`] goes about it.
@@ -222,7 +223,7 @@ impl<C: Caller + 'static> Caller for Balancer<C> {
         let deadline = Deadline::of(request.options);
         let attempt = self.begin(deadline)?;
         deadline.within(request, |request| match attempt.member.caller.open(request) {
-            Ok(call) => Ok(Box::new(BalancedCall { call, attempt }) as Box<dyn OpenCall>),
+            Ok(call) => Ok(Accompanied::boxed(call, attempt)),
             Err(error) => self.end(attempt, Err(error)),
         })
     }
@@ -267,33 +268,9 @@ impl Deadline {
     }
 }
 
-/// A call with streams, which counts at its endpoint until it is over.
-struct BalancedCall<C> {
-    call: Box<dyn OpenCall>,
-    attempt: Attempt<C>,
-}
-
-impl<C> OpenCall for BalancedCall<C> {
-    fn send_item(&self, item: &[u8]) -> Result<(), StreamError> {
-        self.call.send_item(item)
-    }
-
-    fn end_items(&self, failure: Option<&Failure>) {
-        self.call.end_items(failure);
-    }
-
-    fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
-        self.call.next_item()
-    }
-
-    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        self.call.read_item(read)
-    }
-
-    fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
-        let BalancedCall { call, attempt } = *self;
-        let result = call.finish();
-        attempt.end(result.as_ref().err());
-        result
+/// A call with streams counts at its endpoint until it is over.
+impl<C> Companion for Attempt<C> {
+    fn finish(self, result: &Result<Encoded, CallError>) {
+        self.end(result.as_ref().err());
     }
 }

@@ -8,8 +8,9 @@ use grapeshot_core::read_clock;
 use super::caller_side::{NextCaller, Reply};
 use super::ending::Ending;
 use super::service_side::{Incoming, NextService};
-use crate::caller::{OpenCall, Request};
-use crate::error::{CallError, Failure, StreamError};
+use crate::accompanied::{Accompanied, Companion};
+use crate::caller::Request;
+use crate::error::{CallError, Failure};
 use crate::transport::Identity;
 use crate::value::Encoded;
 
@@ -54,7 +55,7 @@ pub(super) fn serve_as<W: Watch>(
 pub(super) fn call<W: Watch>(watch: &W, request: &Request<'_>, next: NextCaller<'_>) -> Result<Reply, CallError> {
     let during = During::begin(watch, None, request.method, request.params.len());
     match next.call(request) {
-        Ok(Reply::Opened(inner)) => Ok(Reply::Opened(Box::new(WatchedStreams { inner, during: during.into_owned() }))),
+        Ok(Reply::Opened(inner)) => Ok(Reply::Opened(Accompanied::boxed(inner, during.into_owned()))),
         Ok(reply) => {
             let answer_bytes = if let Reply::Answer(answer) = &reply { answer.as_bytes().len() } else { 0 };
             during.end(Ending::Succeeded, answer_bytes);
@@ -116,36 +117,11 @@ impl<W: Watch> Drop for During<'_, W> {
     }
 }
 
-/// A call with streams under way.
-struct WatchedStreams<W: Watch> {
-    inner: Box<dyn OpenCall>,
-    during: During<'static, W>,
-}
-
-impl<W: Watch> OpenCall for WatchedStreams<W> {
-    fn send_item(&self, item: &[u8]) -> Result<(), StreamError> {
-        self.inner.send_item(item)
-    }
-
-    fn end_items(&self, failure: Option<&Failure>) {
-        self.inner.end_items(failure);
-    }
-
-    fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
-        self.inner.next_item()
-    }
-
-    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        self.inner.read_item(read)
-    }
-
-    fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
-        let WatchedStreams { inner, during } = *self;
-        let result = inner.finish();
-        match &result {
-            Ok(answer) => during.end(Ending::Succeeded, answer.as_bytes().len()),
-            Err(error) => during.end(Ending::NoResult(error), 0),
+impl<W: Watch> Companion for During<'_, W> {
+    fn finish(self, result: &Result<Encoded, CallError>) {
+        match result {
+            Ok(answer) => self.end(Ending::Succeeded, answer.as_bytes().len()),
+            Err(error) => self.end(Ending::NoResult(error), 0),
         }
-        result
     }
 }

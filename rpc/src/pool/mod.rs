@@ -30,8 +30,9 @@ use std::time::Duration;
 pub use self::connections::ConnectionState;
 use self::connections::{Connections, InFlight};
 use self::idle::Closer;
+use crate::accompanied::{Accompanied, Companion};
 use crate::caller::{Caller, OpenCall, Request};
-use crate::error::{CallError, Failure, StreamError};
+use crate::error::CallError;
 use crate::value::Encoded;
 
 /// How many connections there are, and when.
@@ -126,7 +127,7 @@ impl<C: Caller + 'static> Caller for Pool<C> {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
         let in_flight = self.choose();
         let call = in_flight.caller().open(request)?;
-        Ok(Box::new(PooledCall { call, _in_flight: in_flight }))
+        Ok(Accompanied::boxed(call, in_flight))
     }
 }
 
@@ -136,31 +137,7 @@ impl<C: Caller + 'static> fmt::Debug for Pool<C> {
     }
 }
 
-/// A call with streams, which counts on its connection until it is over.
-struct PooledCall<C> {
-    call: Box<dyn OpenCall>,
-    _in_flight: InFlight<C>,
-}
-
-impl<C> OpenCall for PooledCall<C> {
-    fn send_item(&self, item: &[u8]) -> Result<(), StreamError> {
-        self.call.send_item(item)
-    }
-
-    fn end_items(&self, failure: Option<&Failure>) {
-        self.call.end_items(failure);
-    }
-
-    fn next_item(&self) -> Result<Option<Encoded>, StreamError> {
-        self.call.next_item()
-    }
-
-    fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
-        self.call.read_item(read)
-    }
-
-    fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
-        let PooledCall { call, _in_flight } = *self;
-        call.finish()
-    }
+/// A call with streams counts on its connection until it is over.
+impl<C> Companion for InFlight<C> {
+    fn finish(self, _: &Result<Encoded, CallError>) {}
 }
