@@ -17,14 +17,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::Duration;
 
-use grapeshot_core::{
-    Builder, Group, Reason, State, TimeLimit, WaitQueue, now, print_stderr, shield, with_time_limit, yield_slice,
-};
-use grapeshot_net::{TcpListener, TcpStream, ToSocketAddrs};
+use grapeshot_core::{Builder, Group, Reason, State, now, print_stderr, yield_slice};
+pub use grapeshot_net::ServerHandle;
+use grapeshot_net::{Drain, TcpListener, TcpStream, ToSocketAddrs};
 use http::HeaderValue;
 use socket2::SockRef;
 
@@ -81,8 +79,7 @@ pub struct Server {
     log: Option<Log>,
     #[cfg(feature = "tls")]
     security: Security,
-    control: Rc<Control>,
-    ending: Ending,
+    drain: Drain,
 }
 
 impl Server {
@@ -102,7 +99,6 @@ impl Server {
 
     /// Serves a listener made elsewhere.
     pub fn from_listener(listener: TcpListener) -> Server {
-        let control: Rc<Control> = Rc::default();
         Server {
             listener,
             limits: Limits::default(),
@@ -111,8 +107,7 @@ impl Server {
             log: None,
             #[cfg(feature = "tls")]
             security: Security::default(),
-            ending: Ending(control.clone()),
-            control,
+            drain: Drain::new(),
         }
     }
 
@@ -164,7 +159,7 @@ impl Server {
 
     /// A way to end the server from another coroutine.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { control: self.control.clone() }
+        self.drain.handle()
     }
 
     /// Serves connections until it is drained or cancelled.
@@ -186,7 +181,7 @@ impl Server {
     pub fn serve(self, handler: impl Handler) -> io::Result<()> {
         #[cfg(feature = "tls")]
         let security = self.security.within(&self.limits);
-        let Server { listener, limits, name, linger, log, control, ending: _ending, .. } = self;
+        let Server { listener, limits, name, linger, log, drain, .. } = self;
         // A failure costs memory, not sense.
         let _ = SockRef::from(&listener).set_tcp_notsent_lowat(MOST_UNSENT);
         let shared = Rc::new(Shared {
@@ -203,21 +198,22 @@ impl Server {
             spare: RefCell::default(),
         });
         let group = Group::new();
-        let ended =
-            panic::catch_unwind(AssertUnwindSafe(|| accept_until_drained(&listener, &group, &shared, &control)));
-        // Cancellation is held back while the connections finish; it takes effect again after the shield.
-        let drained = shield(None, || {
-            shared.draining.set(true);
-            accept_the_last(&listener, &group, &shared);
-            listener.close();
-            drop(listener);
-            drain(&group, &shared);
-        });
-        debug_assert!(drained.is_ok(), "a shield without a limit does not time out");
-        match ended {
-            Ok(result) => result,
-            Err(payload) => panic::resume_unwind(payload),
-        }
+        drain.serve(
+            listener,
+            |listener| {
+                group.wait_below(shared.limits.connections.max(1), None);
+                let (stream, peer) = listener.accept()?;
+                begin_connection(&group, &shared, stream, peer);
+                Ok(())
+            },
+            |listener| {
+                shared.draining.set(true);
+                accept_the_last(&listener, &group, &shared);
+                listener.close();
+                drop(listener);
+                finish(&group, &shared);
+            },
+        )
     }
 }
 
@@ -225,29 +221,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("listener", &self.listener).field("limits", &self.limits).finish()
     }
-}
-
-/// Accepts connections, as many as the limit allows, until somebody asks for a drain.
-fn accept_until_drained(
-    listener: &TcpListener,
-    group: &Group,
-    shared: &Rc<Shared>,
-    control: &Control,
-) -> io::Result<()> {
-    if control.asked.get() {
-        return Ok(());
-    }
-    let accepting = with_time_limit(Duration::MAX, |until_drained| {
-        control.accepting.replace(Some(until_drained.clone()));
-        loop {
-            group.wait_below(shared.limits.connections.max(1), None);
-            let (stream, peer) = listener.accept()?;
-            begin_connection(group, shared, stream, peer);
-        }
-    });
-    control.accepting.replace(None);
-    // The limit passes only when somebody sets it to zero.
-    accepting.unwrap_or(Ok(()))
 }
 
 /// Accepts those who have connected already, without waiting for others.
@@ -273,7 +246,7 @@ fn begin_connection(group: &Group, shared: &Rc<Shared>, stream: TcpStream, peer:
 }
 
 /// Lets the connections finish, and cancels those that do not in time.
-fn drain(group: &Group, shared: &Shared) {
+fn finish(group: &Group, shared: &Shared) {
     // Whom a request has reached by now is woken by this, and is idle no longer.
     yield_slice();
     group.members().iter().filter(|member| waits_for_a_request(&member.info())).for_each(|member| member.cancel());
@@ -286,55 +259,4 @@ fn drain(group: &Group, shared: &Shared) {
 fn waits_for_a_request(info: &grapeshot_core::CoroutineInfo) -> bool {
     matches!(info.state, State::Parked | State::Hibernating)
         && matches!(info.reason, Some(Reason::Io { operation: NEXT_REQUEST, .. }))
-}
-
-/// What the server and its handles share.
-#[derive(Default)]
-struct Control {
-    asked: Cell<bool>,
-    ended: Cell<bool>,
-    /// The limit on the accept loop: it has none until a drain is asked for.
-    accepting: RefCell<Option<TimeLimit>>,
-    finished: WaitQueue,
-}
-
-/// Says that the server is over when it is dropped, served or not.
-struct Ending(Rc<Control>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.ended.set(true);
-        self.0.finished.wake_all();
-    }
-}
-
-/// Ends a server from another coroutine.
-#[derive(Clone)]
-pub struct ServerHandle {
-    control: Rc<Control>,
-}
-
-impl ServerHandle {
-    /// Asks the server to drain; `serve` returns when it has. Never suspends.
-    pub fn drain(&self) {
-        self.control.asked.set(true);
-        if let Some(accepting) = &*self.control.accepting.borrow() {
-            accepting.change(Duration::ZERO);
-        }
-    }
-
-    /// Waits until `serve` is over, or the server was dropped without it.
-    ///
-    /// # Cancellation
-    ///
-    /// Unwinds.
-    pub fn wait(&self) {
-        while !self.control.ended.get() && self.control.finished.wait(Reason::Other("a server to finish")) {}
-    }
-}
-
-impl fmt::Debug for ServerHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerHandle").field("ended", &self.control.ended.get()).finish()
-    }
 }

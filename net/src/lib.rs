@@ -56,12 +56,14 @@ pub mod poll_io;
 mod channel;
 mod acceptor;
 mod listening;
+mod drain;
 mod handle;
 mod pace;
 mod timeout;
 
 pub use self::address::{NotNumeric, ToSocketAddrs};
 pub use self::buffered::{Blocks, BufStream, Parts, ReadLimit, WriteLimit, WriteMode};
+pub use self::drain::{Drain, ServerHandle};
 pub use self::inherited::Inherited;
 pub use self::options::SocketOptions;
 pub use self::pipe::{PipeReader, PipeWriter, pipe};

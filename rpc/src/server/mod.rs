@@ -7,7 +7,6 @@
 //!   stop listening ─► every connection takes no new calls ─► wait for those that run, up to the deadline ─► close
 //! ```
 
-mod handle;
 mod listening;
 
 use std::cell::{Cell, RefCell};
@@ -15,19 +14,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Builder, Group, now, print_stderr, shield, with_time_limit, yield_slice};
-use grapeshot_net::ToSocketAddrs;
+use grapeshot_core::{Builder, Group, now, print_stderr, yield_slice};
+pub use grapeshot_net::ServerHandle;
+use grapeshot_net::{Drain, ToSocketAddrs};
 #[cfg(feature = "tls")]
 use grapeshot_tls::ServerConfig;
 
-pub use self::handle::ServerHandle;
-use self::handle::{Control, Ending};
 pub use self::listening::Listening;
 use self::listening::SocketFile;
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
@@ -72,8 +69,7 @@ pub struct Server {
     log_ends: Option<LogEnd>,
     max_connections: usize,
     drain_timeout: Duration,
-    control: Rc<Control>,
-    ending: Ending,
+    drain: Drain,
 }
 
 type ServiceOf = Rc<dyn Fn(&Identity) -> Rc<dyn Service>>;
@@ -119,7 +115,6 @@ impl Server {
 
     /// Serves a listener made elsewhere: of TCP, Unix sockets or TLS.
     pub fn from_listener(listener: impl Into<Listening>) -> Server {
-        let control: Rc<Control> = Rc::default();
         Server {
             listening: listener.into(),
             file: None,
@@ -129,8 +124,7 @@ impl Server {
             log_ends: None,
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(30),
-            ending: Ending(control.clone()),
-            control,
+            drain: Drain::new(),
         }
     }
 
@@ -231,7 +225,7 @@ impl Server {
 
     /// A way to end the server from another coroutine.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { control: self.control.clone() }
+        self.drain.handle()
     }
 
     /// Serves connections until it is drained or cancelled.
@@ -251,7 +245,7 @@ impl Server {
     ///
     /// Outside a coroutine.
     pub fn serve(self) -> io::Result<()> {
-        let Server { listening, file, settings, service_of, on_connect, log_ends, control, ending: _ending, .. } = self;
+        let Server { listening, file, settings, service_of, on_connect, log_ends, drain, .. } = self;
         let serving = Rc::new(Serving {
             settings,
             service_of,
@@ -262,19 +256,16 @@ impl Server {
             next: Cell::new(0),
             group: Group::new(),
         });
-        let ended = panic::catch_unwind(AssertUnwindSafe(|| serving.accept_until_drained(&listening, &control)));
-        // Cancellation is held back while the calls finish; it takes effect again after the shield.
-        let drained = shield(None, || {
-            serving.accept_the_last(&listening);
-            listening.close();
-            drop((listening, file));
-            serving.drain(now().checked_add(self.drain_timeout));
-        });
-        debug_assert!(drained.is_ok(), "a shield without a limit does not time out");
-        match ended {
-            Ok(result) => result,
-            Err(payload) => panic::resume_unwind(payload),
-        }
+        drain.serve(
+            listening,
+            |listening| serving.accept(listening),
+            |listening| {
+                serving.accept_the_last(&listening);
+                listening.close();
+                drop((listening, file));
+                serving.finish(now().checked_add(self.drain_timeout));
+            },
+        )
     }
 }
 
@@ -300,22 +291,11 @@ struct Serving {
 }
 
 impl Serving {
-    /// Accepts connections, as many as the limit allows, until somebody asks for a drain.
-    fn accept_until_drained(self: &Rc<Serving>, listening: &Listening, control: &Control) -> io::Result<()> {
-        if control.asked.get() {
-            return Ok(());
-        }
-        let accepting = with_time_limit(Duration::MAX, |until_drained| {
-            control.accepting.replace(Some(until_drained.clone()));
-            loop {
-                self.group.wait_below(self.max_connections, None);
-                let transport = listening.accept()?;
-                self.begin(transport);
-            }
-        });
-        control.accepting.replace(None);
-        // The limit passes only when somebody sets it to zero.
-        accepting.unwrap_or(Ok(()))
+    /// Accepts a connection, once there are fewer than the limit.
+    fn accept(self: &Rc<Serving>, listening: &Listening) -> io::Result<()> {
+        self.group.wait_below(self.max_connections, None);
+        self.begin(listening.accept()?);
+        Ok(())
     }
 
     /// Accepts those who have connected already, without waiting for others.
@@ -377,7 +357,7 @@ impl Serving {
     }
 
     /// Lets the calls that run finish, and ends what does not in time.
-    fn drain(self: &Rc<Serving>, deadline: Option<Instant>) {
+    fn finish(self: &Rc<Serving>, deadline: Option<Instant>) {
         // What has reached us by now is taken in by this.
         yield_slice();
         let connections: Vec<Connection> = self.connections.borrow().values().cloned().collect();
