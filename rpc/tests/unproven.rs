@@ -87,7 +87,8 @@ fn who_keeps_on_sending_has_no_more_time_than_who_is_silent() {
 fn who_sends_as_fast_as_it_can_is_left_soon() {
     test::run(|| {
         let junk = message(vec![0.into(), 7.into(), "length".into(), Value::Array(vec![])]);
-        for bytes in [hello(), message(vec![9.into(), 1.into()]), junk, message(vec![12.into()])] {
+        let item = message(vec![4.into(), 7.into(), "x".into()]);
+        for bytes in [hello(), message(vec![9.into(), 1.into()]), junk, message(vec![12.into()]), item] {
             let (reason, took) = pester(&bytes.repeat(100), Duration::ZERO, true);
             assert!(reason.is_peers_fault(), "{reason}");
             assert!(reason.to_string().contains("16384 bytes"), "{reason}");

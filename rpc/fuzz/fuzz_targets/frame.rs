@@ -2,10 +2,10 @@
 #![no_main]
 
 use grapeshot_rpc::proto::{
-    Concerns, Message, MessageFault, Meta, MetaLimits, Scan, ScanError, Scanner, append_callee_item, append_caller_end,
-    append_caller_item, append_cancel, append_error_response, append_failure, append_go_away, append_grant_to_callee,
-    append_grant_to_caller, append_notification, append_ping, append_pong, append_request, append_response, first_item,
-    peek_call, read_failure, whole_item,
+    Concerns, ItemRun, Message, MessageFault, Meta, MetaLimits, Scan, ScanError, Scanner, append_callee_item,
+    append_caller_end, append_caller_item, append_cancel, append_error_response, append_failure, append_go_away,
+    append_grant_to_callee, append_grant_to_caller, append_notification, append_ping, append_pong, append_request,
+    append_response, peek_call, read_failure, whole_item,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -21,11 +21,18 @@ fuzz_target!(|bytes: &[u8]| {
     let mut scanner = Scanner::new(MAX_BYTES, MAX_DEPTH);
     let mut in_pieces = scanner.clone();
     loop {
-        let item = first_item(rest, MAX_BYTES);
+        let run = ItemRun::at_start(rest, MAX_BYTES);
         let scanned = scanner.scan(rest);
-        if let Some((item, length)) = item {
-            assert_eq!(scanned, Ok(Scan::Complete(length)));
-            assert_eq!(Message::parse(&rest[..length]), Ok(item));
+        if let Some(mut run) = run
+            && let Some(item) = run.next()
+        {
+            assert_eq!(scanned, Ok(Scan::Complete(run.passed())));
+            let (Ok(Message::CallerItem { id, item: parsed }) | Ok(Message::CalleeItem { id, item: parsed })) =
+                Message::parse(&rest[..run.passed()])
+            else {
+                panic!("it is no item");
+            };
+            assert_eq!((run.id(), item), (id, parsed));
         }
         assert_eq!(scan_in_pieces(&mut in_pieces, rest, usize::from(*piece) + 1), scanned);
         match scanned {

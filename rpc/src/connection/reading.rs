@@ -22,7 +22,7 @@ use super::pace::Pace;
 use super::shared::Shared;
 use super::writing;
 use crate::error::{CallError, Failure};
-use crate::proto::{self, Concerns, Extension, Message, Scan, ScanError, Scanner};
+use crate::proto::{self, Concerns, Extension, ItemRun, Message, Scan, ScanError, Scanner};
 use crate::value::Encoded;
 
 /// How many bytes are read at a time once as much has come at once, unless a message is larger.
@@ -172,11 +172,10 @@ impl<'a> Reading<'a> {
         while self.start < self.end {
             let rest = &self.buf[self.start..self.end];
             if !self.scanned
-                && let Some((item, length)) = proto::first_item(rest, self.longest)
+                && let Some(run) = ItemRun::at_start(rest, self.longest)
+                && let length @ 1.. = self.shared.take_items(run)
             {
-                self.shared.take_item(&item);
-                self.start += length;
-                self.passed += length as u64;
+                self.pass(length);
                 continue;
             }
             match self.scanner.scan(rest) {
@@ -191,17 +190,22 @@ impl<'a> Reading<'a> {
                         None => self.dispatch(frame)?,
                     }
                     self.scanned = false;
-                    self.start += length;
-                    self.passed += length as u64;
-                    if self.longest < self.shared.limits.frame_bytes || !self.shared.is_proven() {
-                        self.longest = longest(self.shared, self.passed);
-                        self.scanner.set_max_bytes(self.longest);
-                    }
+                    self.pass(length);
                 }
                 Err(error) => return Err(self.refuse_rest(error)),
             }
         }
         Ok(())
+    }
+
+    /// Counts what was dispatched, and looks how long the next message may be.
+    fn pass(&mut self, length: usize) {
+        self.start += length;
+        self.passed += length as u64;
+        if self.longest < self.shared.limits.frame_bytes || !self.shared.is_proven() {
+            self.longest = longest(self.shared, self.passed);
+            self.scanner.set_max_bytes(self.longest);
+        }
     }
 
     /// Makes room for what comes next. A read that filled the buffer says that more lies ready than it takes.

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::caller::{OpenCall, Request};
 use crate::error::{CallError, Failure, StreamError};
 use crate::limits::Limits;
-use crate::proto::{Extension, Message};
+use crate::proto::{Extension, ItemRun, Message};
 use crate::stream::{Budget, DirectItems, Flow, Opening, Outlet, Share, Side};
 use crate::value::Encoded;
 
@@ -118,14 +118,23 @@ impl Shared {
         self.has(Extension::Streams) && self.has(Extension::Meta)
     }
 
-    /// Hands an item to the streams that it belongs to. Never suspends.
-    ///
-    /// Where it is found it is handed over at once: as a message on its own it would be written to memory in between.
-    #[inline(always)]
+    /// Hands items to the stream that they belong to, and says how many bytes their messages take. Never suspends.
+    #[inline]
+    pub(super) fn take_items(&self, mut run: ItemRun<'_>) -> usize {
+        match run.is_from_callee() {
+            true => self.calls.with_flow(run.id(), |flow| flow.items(&mut run)),
+            false => self.jobs.with_flow(run.id(), |flow| flow.items(&mut run)),
+        }
+        // Those that belong to none are dropped.
+        run.by_ref().for_each(drop);
+        run.passed()
+    }
+
+    /// Hands an item to the stream that it belongs to. Never suspends.
     pub(super) fn take_item(&self, item: &Message<'_>) {
         match *item {
-            Message::CalleeItem { id, item } => self.calls.with_flow(id, |flow| flow.item(item)),
-            Message::CallerItem { id, item } => self.jobs.with_flow(id, |flow| flow.item(item)),
+            Message::CalleeItem { id, item } => self.calls.with_flow(id, |flow| flow.items([item])),
+            Message::CallerItem { id, item } => self.jobs.with_flow(id, |flow| flow.items([item])),
             _ => {}
         }
     }

@@ -42,7 +42,7 @@ pub use self::framed::{Framed, FramedError};
 pub use self::hello::{
     Agreement, Extension, ExtensionSet, HELLO_METHOD, HELLO_VERSION, Hello, HelloError, HelloLimits, MAX_HELLO_BYTES,
 };
-pub use self::item::{first_item, whole_item};
+pub use self::item::{ItemRun, whole_item};
 pub use self::malformed::{Concerns, MalformedMessage, MessageFault};
 pub use self::message::{Message, peek_call};
 pub use self::meta::{Meta, MetaError, MetaLimits};

@@ -80,10 +80,10 @@ impl Flow {
         }
     }
 
-    /// An item has come. Never suspends.
+    /// Items have come. Never suspends.
     #[inline]
-    pub(crate) fn item(&self, item: &[u8]) {
-        self.incoming.push(item);
+    pub(crate) fn items<'i>(&self, items: impl IntoIterator<Item = &'i [u8]>) {
+        self.incoming.push(items);
     }
 
     /// The peer's stream has ended, whole or with a failure. Never suspends.

@@ -89,23 +89,39 @@ impl Incoming {
         }
     }
 
-    /// Keeps an item that has come. Never suspends.
+    /// Keeps items that have come. Never suspends.
     ///
     /// One that breaks the protocol or a limit ends the stream instead, which its reader sees behind what has come before.
     #[inline]
-    pub(super) fn push(&self, item: &[u8]) {
+    pub(super) fn push<'i>(&self, items: impl IntoIterator<Item = &'i [u8]>) {
+        let mut arrived = self.arrived.borrow_mut();
+        for item in items {
+            if self.admits(item) {
+                append_place(&mut arrived, item);
+            }
+        }
+        if !arrived.is_empty() {
+            // Whoever it wakes wakes the next one, as long as there are items.
+            self.readers.wake_one();
+        }
+    }
+
+    /// Whether an item is within the window, which is smaller then; one that is not ends the stream.
+    #[inline]
+    fn admits(&self, item: &[u8]) -> bool {
         let left = self.left.get();
         if left <= 0 || !self.is_open.get() {
-            return self.refuse();
+            self.refuse();
+            return false;
         }
         let left = left - signed(cost(item));
         self.left.set(left);
         // What is within the window is covered from the beginning.
-        if left < 0 && !self.share.cover(self.beyond()) {
-            return self.end(Err(StreamError::TooLarge { bytes: item.len(), limit: self.share.window() }));
+        let is_covered = left >= 0 || self.share.cover(self.beyond());
+        if !is_covered {
+            self.end(Err(StreamError::TooLarge { bytes: item.len(), limit: self.share.window() }));
         }
-        append_place(&mut self.arrived.borrow_mut(), item);
-        self.readers.wake_one();
+        is_covered
     }
 
     /// An item has come that should not have.

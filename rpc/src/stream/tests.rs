@@ -54,7 +54,7 @@ impl Wire {
     fn deliver(&self, to: &Flow) -> bool {
         let Some(message) = self.messages.borrow_mut().pop_front() else { return false };
         match Message::parse(&message).unwrap() {
-            Message::CallerItem { id: CALL, item } | Message::CalleeItem { id: CALL, item } => to.item(item),
+            Message::CallerItem { id: CALL, item } | Message::CalleeItem { id: CALL, item } => to.items([item]),
             Message::CallerEnd { id: CALL, error } => {
                 to.end(error.map(proto::read_failure));
             }
@@ -176,7 +176,7 @@ fn a_grant_waits_for_room_and_the_items_do_not() {
     test::run(|| {
         let call = call(100);
         call.to_caller.is_full.set(true);
-        call.callee.item(&item(1, 90));
+        call.callee.items([&*item(1, 90)]);
         assert_eq!(next(&call.callee).unwrap(), Some(item(1, 90)));
         let reader = spawn({
             let callee = call.callee.clone();
@@ -187,7 +187,7 @@ fn a_grant_waits_for_room_and_the_items_do_not() {
         call.to_caller.is_full.set(false);
         yield_now();
         assert_eq!(call.to_caller.len(), 1);
-        call.callee.item(&item(2, 90));
+        call.callee.items([&*item(2, 90)]);
         assert_eq!(reader.join().unwrap().unwrap(), Some(item(2, 90)));
     });
 }
@@ -217,7 +217,7 @@ fn a_receiver_that_is_cancelled_in_the_turn_in_which_an_item_comes_loses_none() 
             if cancels_first {
                 reader.cancel();
             }
-            call.callee.item(&item(1, 10));
+            call.callee.items([&*item(1, 10)]);
             reader.cancel();
             let taken = reader.join().is_ok();
             let left = with_timeout(Duration::from_secs(1), || next(&call.callee)).is_ok();
@@ -260,8 +260,8 @@ fn two_readers_get_each_item_once() {
             yield_now();
             reader
         });
-        call.callee.item(&item(1, 10));
-        call.callee.item(&item(2, 10));
+        call.callee.items([&*item(1, 10)]);
+        call.callee.items([&*item(2, 10)]);
         assert_eq!(readers.map(|reader| reader.join().unwrap()), [item(1, 10), item(2, 10)]);
     });
 }
@@ -270,12 +270,12 @@ fn two_readers_get_each_item_once() {
 fn an_item_can_be_read_within_the_reading_of_another() {
     test::run(|| {
         let call = call(1000);
-        call.callee.item(&item(1, 10));
+        call.callee.items([&*item(1, 10)]);
         let mut inner = Vec::new();
         call.callee
             .read_item(&mut |outer| {
                 for number in 2..4 {
-                    call.callee.item(&item(number, 10));
+                    call.callee.items([&*item(number, 10)]);
                     inner.push(next(&call.callee).unwrap().unwrap());
                 }
                 assert_eq!(outer, item(1, 10));
@@ -289,11 +289,11 @@ fn an_item_can_be_read_within_the_reading_of_another() {
 fn an_item_beyond_the_window_ends_the_stream_behind_what_came_within_it() {
     test::run(|| {
         let call = call(20);
-        call.callee.item(&item(1, 10));
-        call.callee.item(&item(2, 2));
-        call.callee.item(&item(3, 2));
+        call.callee.items([&*item(1, 10)]);
+        call.callee.items([&*item(2, 2)]);
+        call.callee.items([&*item(3, 2)]);
         assert_eq!(next(&call.callee).unwrap(), Some(item(1, 10)));
-        call.callee.item(&item(4, 2));
+        call.callee.items([&*item(4, 2)]);
         let Err(StreamError::Malformed(reason)) = next(&call.callee) else { panic!("the stream goes on") };
         assert_eq!(reason, "an item came for which there was no window");
     });
@@ -304,7 +304,7 @@ fn an_item_after_the_end_of_its_stream_is_an_error() {
     test::run(|| {
         let call = call(1000);
         call.callee.end(None);
-        call.callee.item(&item(1, 10));
+        call.callee.items([&*item(1, 10)]);
         assert!(matches!(next(&call.callee), Err(StreamError::Malformed(_))));
     });
 }
@@ -348,7 +348,7 @@ fn a_connection_that_is_lost_ends_every_wait() {
 fn a_callee_that_has_answered_ends_the_sends_and_leaves_what_has_come() {
     test::run(|| {
         let call = call(100);
-        call.caller.item(&item(1, 10));
+        call.caller.items([&*item(1, 10)]);
         call.caller.answered(Ok(()));
         assert!(matches!(call.caller.send_item(&item(1, 10)), Err(StreamError::Over)));
         assert!(next(&call.caller).unwrap().is_some());
@@ -384,7 +384,7 @@ fn what_is_held_beyond_the_windows_is_bounded_over_all_streams() {
         let wire = Rc::new(Wire::default());
         let before = budget.left();
         let flows: Vec<_> = (0..50).map(|_| flow(Side::Callee, &budget, 10, &wire)).collect();
-        flows.iter().for_each(|flow| flow.item(&[0; 900]));
+        flows.iter().for_each(|flow| flow.items([&[0; 900][..]]));
         let kept: Vec<_> = flows.into_iter().filter(|flow| next(flow).is_ok()).collect();
         // What the other half of the windows leaves counts too.
         let most = (limits.in_flight * 10 + OVERSHOOT_MESSAGES * limits.frame_bytes) / (900 + ITEM_COST);
@@ -407,11 +407,11 @@ fn a_closed_flow_keeps_nothing_and_takes_nothing() {
     test::run(|| {
         let call = call(100);
         let reserved = call.budget.left();
-        call.callee.item(&item(1, 200));
+        call.callee.items([&*item(1, 200)]);
         assert!(call.budget.left() < reserved);
         call.callee.close();
         assert_eq!(call.budget.left(), reserved);
-        call.callee.item(&item(2, 10));
+        call.callee.items([&*item(2, 10)]);
         assert!(matches!(next(&call.callee), Err(StreamError::Over)));
         assert!(matches!(call.callee.send_item(&item(1, 10)), Err(StreamError::Over)));
     });
