@@ -21,7 +21,7 @@ use std::time::Instant;
 use crate::panics::Panic;
 use crate::park::{Outcome, Reason, Unparked, Unparker};
 use crate::record::{Body, Record};
-use crate::scheduler::{self, Scheduler, Timer};
+use crate::scheduler::{self, Scheduler};
 use crate::slots::{Direction, Place};
 use crate::source::Source;
 use crate::spawn::{Builder, Coroutine, catch, drop_quietly};
@@ -157,11 +157,8 @@ impl Body for Turns {
         } else {
             // A wait refills the budget, as on a stack.
             unparker.record.budget.set(unparker.record.full_budget.get());
-            let deadline = pending.deadline.map(|deadline| scheduler.clock.to_nanos(deadline));
-            if let Some(at) = deadline.filter(|&at| at != u64::MAX) {
-                let key = scheduler.timers.borrow_mut().insert(at, Timer::Wait(unparker.clone()));
-                unparker.record.timer.set(Some(key));
-            }
+            let deadline = pending.deadline.map_or(u64::MAX, |deadline| scheduler.clock.to_nanos(deadline));
+            scheduler.set_deadline(&unparker.record, deadline);
         }
         self.pending.set(Some(pending));
     }

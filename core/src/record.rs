@@ -97,7 +97,11 @@ pub(crate) struct Record<B: ?Sized = dyn Body> {
     pub(crate) woken_arm: Cell<u16>,
     /// Nanoseconds since the runtime's start, when the present state began.
     pub(crate) since: Cell<u64>,
+    /// Its timer, which may be left from a wait that is over, and the time for which that is set.
     pub(crate) timer: Cell<Option<TimerKey>>,
+    pub(crate) timer_at: Cell<u64>,
+    /// When the present wait ends by itself; `u64::MAX` for never, and while it does not wait.
+    pub(crate) deadline: Cell<u64>,
     pub(crate) reason: Cell<Reason>,
     pub(crate) runtime: u32,
     pub(crate) budget: Cell<u16>,
@@ -154,6 +158,8 @@ impl<B> Record<B> {
             stack_size: settings.stack_size,
             cpu_time: Cell::new(0),
             timer: Cell::new(None),
+            timer_at: Cell::new(u64::MAX),
+            deadline: Cell::new(u64::MAX),
             reason: Cell::new(Reason::Starting),
             since: Cell::new(settings.now),
             context: Context::default(),

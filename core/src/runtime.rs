@@ -346,8 +346,7 @@ fn advance(scheduler: &Scheduler) -> Result<(), RunError> {
     if waits_for_io && scheduler.poll_until_woken(IN_FLIGHT)? {
         return Ok(());
     }
-    let next = scheduler.timers.borrow_mut().next_exact();
-    if let Some(at) = next {
+    if let Some(at) = scheduler.next_awaited_timer() {
         scheduler.clock.jump_to(at);
         return Ok(());
     }

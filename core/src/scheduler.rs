@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::coroutine::prefetch;
 use crate::identity::CoroutineId;
 use crate::panics::{Details, PanicNotifier};
-use crate::park::{Outcome, Unparker};
+use crate::park::Outcome;
 use crate::reactor::{Event, Reactor};
 use crate::record::Record;
 use crate::slots::Slots;
@@ -57,8 +57,8 @@ pub(crate) const SIGNAL_TOKEN: usize = usize::MAX - 1;
 
 /// What a timer does.
 pub(crate) enum Timer {
-    /// Ends a wait.
-    Wait(Unparker),
+    /// Ends the wait of a coroutine, if its deadline has come.
+    Wait(Rc<Record>),
     /// Cancels a limited piece of work.
     Limit(Rc<Frame>),
     /// Makes the loop look around.
@@ -80,6 +80,8 @@ pub(crate) struct Scheduler {
     pub(crate) after_poll: RefCell<Vec<Rc<Record>>>,
     pub(crate) live: RefCell<Vec<Rc<Record>>>,
     pub(crate) timers: RefCell<TimerWheel<Timer>>,
+    /// How many of the timers are left from waits that are over (see `park.rs`).
+    pub(crate) idle_timers: Cell<usize>,
     pub(crate) slots: Slots,
     pub(crate) stacks: StackPool,
     pub(crate) sweeper: Sweeper,
@@ -220,6 +222,7 @@ impl Scheduler {
             after_poll: RefCell::default(),
             live: RefCell::default(),
             timers: RefCell::new(TimerWheel::new()),
+            idle_timers: Cell::new(0),
             slots: Slots::default(),
             default_stack_size: u32::try_from(setup.stacks.default_size()).unwrap_or(u32::MAX),
             stacks: setup.stacks,
@@ -319,11 +322,7 @@ impl Scheduler {
             let due = self.timers.borrow_mut().expire(now);
             match due {
                 None => return,
-                Some((_, Timer::Wait(unparker))) => {
-                    unparker.record.timer.set(None);
-                    // A wait that ended in this very pass keeps the end it had (TMO-4).
-                    let _ = self.unpark(&unparker, Outcome::TimedOut);
-                }
+                Some((_, Timer::Wait(record))) => self.time_out(&record),
                 Some((_, Timer::Limit(frame))) => frame.expire(),
                 Some((_, Timer::Reminder)) => {}
             }

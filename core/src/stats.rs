@@ -10,7 +10,7 @@ pub struct Stats {
     pub coroutines: usize,
     /// Coroutines in the run queue.
     pub runnable: usize,
-    /// Timers that have not fired.
+    /// Timers for which somebody waits.
     pub timers: usize,
     /// Descriptors registered with the reactor (POL-7).
     pub registrations: usize,
@@ -33,7 +33,7 @@ impl Scheduler {
         Stats {
             coroutines: self.live.borrow().len(),
             runnable: self.ready.borrow().len() + self.after_poll.borrow().len(),
-            timers: self.timers.borrow().len(),
+            timers: self.timers.borrow().len() - self.idle_timers.get(),
             registrations: self.slots.len(),
             stacks: stacks.in_use,
             pooled_stacks: stacks.pooled,

@@ -154,6 +154,18 @@ impl<T> TimerWheel<T> {
         self.next_deadline()
     }
 
+    /// Returns the next timer with its exact deadline, due or not, or `None` when no timer is pending.
+    pub(crate) fn peek(&mut self) -> Option<(u64, &T)> {
+        if self.near.is_empty() {
+            let next = self.next_exact()?;
+            // Timers that come in later and are due before are in `near` as well.
+            self.advance(tick_of(next));
+        }
+        let top = self.near.peek()?;
+        let timer = self.timers.find(top.key)?;
+        Some((top.deadline, timer.value.as_ref()?))
+    }
+
     /// Removes the next timer that is due at `now`, and returns its deadline and value. No timer is
     /// due before its deadline, not by a nanosecond.
     ///

@@ -2,16 +2,21 @@
 
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use grapeshot_core::test::{self, Test};
 use grapeshot_core::{
-    JoinHandle, now, random_u64, sleep, sleep_until, spawn, stats, with_time_limit, with_timeout, yield_now,
+    JoinHandle, Reason, Unparked, WaitQueue, now, random_u64, sleep, sleep_until, spawn, stats, with_time_limit,
+    with_timeout, yield_now,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
 
 /// A build without optimisation takes its time.
 const SLEEPERS: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
@@ -84,6 +89,68 @@ fn thousands_of_sleeps_to_one_instant_end_in_the_order_in_which_they_began() {
             })
             .collect();
         handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+/// `SCH-5`: a timer left from another wait makes no difference.
+#[test]
+fn sleeps_that_follow_other_waits_end_in_the_order_in_which_they_began() {
+    test::run(|| {
+        let deadline = now() + 10 * SECOND;
+        let gate = Rc::new(WaitQueue::new());
+        let (began, ended) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
+        let handles: Vec<JoinHandle<()>> = (0..100)
+            .map(|number| {
+                let (gate, began, ended) = (gate.clone(), began.clone(), ended.clone());
+                spawn(move || {
+                    if number % 3 == 0 {
+                        let limit = now() + SECOND * (1 + number % 7);
+                        assert_eq!(gate.wait_until(Reason::Other("the gate"), Some(limit)), Unparked::Woken);
+                    }
+                    began.borrow_mut().push(number);
+                    sleep_until(deadline);
+                    ended.borrow_mut().push(number);
+                })
+            })
+            .collect();
+        yield_now();
+        gate.wake_all();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert_eq!(began.take(), ended.take());
+    });
+}
+
+/// Whatever timers are left from earlier waits, which end before their deadlines or have none.
+#[test]
+fn on_every_schedule_a_wait_ends_exactly_at_its_deadline_unless_it_is_woken_before() {
+    support::on_every_schedule(|| {
+        let queues: Rc<Vec<WaitQueue>> = Rc::new((0..8).map(|_| WaitQueue::new()).collect());
+        let handles: Vec<_> = (0..queues.len())
+            .map(|index| {
+                let queues = queues.clone();
+                spawn(move || {
+                    let mut timed_out = 0;
+                    for _ in 0..30 {
+                        let deadline = (random_u64() % 4 > 0).then(|| now() + millis(random_u64() % 20));
+                        match queues[index].wait_until(Reason::Other("the bell"), deadline) {
+                            Unparked::TimedOut => {
+                                assert_eq!(Some(now()), deadline);
+                                timed_out += 1;
+                            }
+                            ended => assert!(ended == Unparked::Woken && deadline.is_none_or(|at| now() <= at)),
+                        }
+                    }
+                    timed_out
+                })
+            })
+            .collect();
+        while handles.iter().any(|handle| !handle.is_finished()) {
+            sleep(millis(random_u64() % 5));
+            queues[random_u64() as usize % queues.len()].wake_one();
+        }
+        let timed_out: i32 = handles.into_iter().map(|handle| handle.join().unwrap()).sum();
+        assert!((1..8 * 30).contains(&timed_out));
+        assert_eq!(stats().timers, 0);
     });
 }
 

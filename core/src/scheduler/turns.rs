@@ -49,10 +49,6 @@ impl Scheduler {
 
     /// Puts a coroutine on a stack; false if there is none, and the coroutine has ended.
     fn give_stack(&self, record: &Rc<Record>) -> bool {
-        // A hibernation's timer may still run.
-        if let Some(timer) = record.timer.take() {
-            self.timers.borrow_mut().cancel(timer);
-        }
         let size = record.stack_size as usize;
         let taken = if record.promised.take() { self.stacks.take_promised(size) } else { self.stacks.take(size) };
         let stack = match taken {
@@ -98,6 +94,7 @@ impl Scheduler {
             panics::abort("a coroutine ended twice");
         }
         self.forget(&record);
+        self.drop_timer(&record);
         #[cfg(feature = "tracing")]
         record.spans.clear();
         // What the hook saw of panics that the coroutine caught itself.
