@@ -32,6 +32,8 @@ pub(super) fn head(bytes: &[u8]) -> Head {
         return Head::Scalar(usize::from(length));
     }
     match lead {
+        // Binaries and texts of up to 255 bytes, before the others with a length, which are seldom.
+        0xc4 | 0xd9 => bytes.get(1).map_or(Head::Short, |&length| Head::Scalar(2 + usize::from(length))),
         0x80..=0x8f => Head::Container { head: 1, values: 2 * usize::from(lead & 0x0f) },
         0x90..=0x9f => Head::Container { head: 1, values: usize::from(lead & 0x0f) },
         0xc1 => Head::Reserved,
@@ -68,7 +70,7 @@ const fn scalar_length(lead: u8) -> u8 {
 fn long_head(lead: u8, bytes: &[u8]) -> Head {
     // bin, ext and str have lengths of 1, 2 or 4 bytes, arrays and maps of 2 or 4.
     let width = match lead {
-        0xc4 | 0xc7 | 0xd9 => 1,
+        0xc7 => 1,
         0xc5 | 0xc8 | 0xda | 0xdc | 0xde => 2,
         _ => 4,
     };

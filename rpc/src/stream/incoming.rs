@@ -9,7 +9,7 @@
 //!
 //! - `held + owed + left = window`: what waits here, what was taken and not granted back, and what may come.
 //! - `left` falls below zero by one item at most; the next one breaks the protocol and is not kept.
-//! - Items lie one behind the other in two buffers that are used in turns: none is an allocation of its own.
+//! - Items lie in two buffers that are used in turns.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -21,6 +21,7 @@ use grapeshot_core::{Reason, Unparked, WaitQueue, now};
 
 use crate::error::StreamError;
 use crate::stream::budget::Share;
+use crate::stream::places::{BESIDE_BYTES, Places};
 
 /// What an item costs of a window beside its bytes, so that empty ones are bounded too.
 pub(super) const ITEM_COST: usize = 16;
@@ -28,17 +29,8 @@ pub(super) const ITEM_COST: usize = 16;
 /// A buffer that has grown beyond this is not kept by a reader that waits.
 const KEPT_BYTES: usize = 128 << 10;
 
-/// How many bytes an item's length takes in a buffer: 2^48 is beyond every limit.
-const LENGTH_BYTES: usize = 6;
-
-/// Each item's place in a buffer begins at a multiple of this.
-///
-/// With six bytes of length, and two of its own head, a text of up to 255 bytes then begins at one as well. Whether it is
-/// UTF-8 is looked at by words from there, and byte by byte before: of a text of 64 bytes that is half of the work.
-const PLACE_BYTES: usize = 8;
-
 // What a place takes beside its item is within what the item costs of the window.
-const _: () = assert!(LENGTH_BYTES + PLACE_BYTES <= ITEM_COST);
+const _: () = assert!(BESIDE_BYTES <= ITEM_COST);
 
 /// One stream of items, on the side that receives it.
 pub(super) struct Incoming {
@@ -47,8 +39,8 @@ pub(super) struct Incoming {
     left: Cell<i64>,
     /// What was taken and not granted back.
     owed: Cell<usize>,
-    arrived: RefCell<Vec<u8>>,
-    batch: RefCell<Rc<Vec<u8>>>,
+    arrived: RefCell<Places>,
+    batch: RefCell<Rc<Places>>,
     /// Where in the batch the next item begins.
     position: Cell<usize>,
     /// How it ends behind what has arrived: whole, or not.
@@ -60,7 +52,7 @@ pub(super) struct Incoming {
 
 /// An item that was taken. Reading it keeps the items behind it in their place, whatever else happens to the stream.
 pub(super) struct Taken {
-    batch: Rc<Vec<u8>>,
+    batch: Rc<Places>,
     place: Range<usize>,
 }
 
@@ -69,7 +61,7 @@ impl Deref for Taken {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.batch[self.place.clone()]
+        self.batch.item(self.place.clone())
     }
 }
 
@@ -97,7 +89,7 @@ impl Incoming {
         let mut arrived = self.arrived.borrow_mut();
         for item in items {
             if self.admits(item) {
-                append_place(&mut arrived, item);
+                arrived.push(item);
             }
         }
         if !arrived.is_empty() {
@@ -190,15 +182,13 @@ impl Incoming {
     /// Takes the next item, if there is one. Never suspends.
     #[inline]
     pub(super) fn take(&self) -> Option<Taken> {
-        if self.position.get() == self.batch.borrow().len() && !self.next_batch() {
+        if self.position.get() == self.batch.borrow().end() && !self.next_batch() {
             return None;
         }
         let batch = self.batch.borrow().clone();
-        let start = self.position.get() + LENGTH_BYTES;
-        let length = length_at(batch.get(self.position.get()..)?)?;
-        let place = start..start + length;
-        self.position.set(place.end.next_multiple_of(PLACE_BYTES));
-        self.owed.set(self.owed.get() + length + ITEM_COST);
+        let (place, next) = batch.find(self.position.get())?;
+        self.position.set(next);
+        self.owed.set(self.owed.get() + place.len() + ITEM_COST);
         if self.share.is_beyond() {
             self.share.cover(self.beyond());
         }
@@ -209,7 +199,7 @@ impl Incoming {
     }
 
     fn is_drained(&self) -> bool {
-        self.position.get() == self.batch.borrow().len() && self.arrived.borrow().is_empty()
+        self.position.get() == self.batch.borrow().end() && self.arrived.borrow().is_empty()
     }
 
     /// Puts what has arrived in the place of a batch that is used up.
@@ -260,27 +250,6 @@ impl Incoming {
     }
 }
 
-/// Appends an item behind its length, and fills its place up.
-#[inline]
-fn append_place(places: &mut Vec<u8>, item: &[u8]) {
-    let end = places.len() + (LENGTH_BYTES + item.len()).next_multiple_of(PLACE_BYTES);
-    places.reserve(LENGTH_BYTES + item.len() + PLACE_BYTES);
-    let length = (item.len() as u64).to_le_bytes();
-    places.extend_from_slice(&length[..LENGTH_BYTES]);
-    places.extend_from_slice(item);
-    // A whole word and then less is quicker than as many bytes as are missing.
-    places.extend_from_slice(&[0; PLACE_BYTES]);
-    places.truncate(end);
-}
-
-/// The length of the item whose place this is.
-#[inline]
-fn length_at(place: &[u8]) -> Option<usize> {
-    // The first two bytes of the item, or what its place is filled up with, are cut off again.
-    let word = u64::from_le_bytes(*place.first_chunk()?);
-    usize::try_from(word & ((1 << (8 * LENGTH_BYTES)) - 1)).ok()
-}
-
 /// What an item takes of a window.
 #[inline]
 pub(super) fn cost(item: &[u8]) -> usize {
@@ -291,26 +260,4 @@ pub(super) fn cost(item: &[u8]) -> usize {
 #[inline]
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_give_back_items_of_every_length_and_begin_texts_at_words() {
-        let items: Vec<Vec<u8>> = (0..300).map(|length| vec![0xff; length]).collect();
-        let mut places = Vec::new();
-        let mut position = 0;
-        for item in &items {
-            append_place(&mut places, item);
-            let start = position + LENGTH_BYTES;
-            assert_eq!(length_at(&places[position..]), Some(item.len()));
-            assert_eq!(&places[start..start + item.len()], item);
-            // A text of up to 255 bytes has a head of two.
-            assert_eq!((start + 2) % size_of::<usize>(), 0);
-            position = (start + item.len()).next_multiple_of(PLACE_BYTES);
-            assert_eq!(position, places.len());
-        }
-    }
 }

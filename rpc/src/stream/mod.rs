@@ -51,6 +51,7 @@ mod item;
 mod direct;
 mod flow;
 mod incoming;
+mod places;
 mod outgoing;
 mod budget;
 #[cfg(test)]
