@@ -55,7 +55,7 @@ impl<T, R> CallerStreaming<T, R> {
 }
 
 impl<T, R> CallerStreaming<T, R> {
-    /// Sends an item, and waits while the callee's window is full.
+    /// Sends an item, and waits while the callee's window is full. Where that is large, it lets others run now and then.
     ///
     /// What borrows as a `T` will do, such as a `str` for a `String`.
     ///

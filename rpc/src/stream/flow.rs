@@ -8,8 +8,11 @@
 //!
 //! The connection hands over what comes and never waits here. The call's end closes the flow, whoever still holds it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
+
+use grapeshot_core::yield_now;
 
 use crate::error::{Failure, StreamError};
 use crate::proto;
@@ -64,6 +67,8 @@ pub(crate) struct Flow {
     outgoing: Outgoing,
     item_bytes: usize,
     deadline: Option<Instant>,
+    /// A grant waits to be written.
+    has_granted: Cell<bool>,
     outlet: Rc<dyn Outlet>,
 }
 
@@ -76,6 +81,7 @@ impl Flow {
             outgoing: Outgoing::new(opening.window),
             item_bytes: opening.item_bytes,
             deadline: opening.deadline,
+            has_granted: Cell::new(false),
             outlet,
         }
     }
@@ -114,13 +120,14 @@ impl Flow {
         self.outgoing.close(StreamError::Over);
     }
 
-    /// Sends an item, and waits while the window or the connection's output is full.
+    /// Sends an item, and waits while the window or the connection's output is full. Now and then it lets others run.
     ///
     /// Whoever is cancelled here has sent nothing of it.
     pub(crate) fn send_item(&self, item: &[u8]) -> Result<(), StreamError> {
         if item.len() > self.item_bytes {
             return Err(StreamError::TooLarge { bytes: item.len(), limit: self.item_bytes });
         }
+        self.outgoing.give_way();
         while !(self.outgoing.is_ready() && self.outlet.has_room()) {
             self.wait_ready()?;
         }
@@ -166,6 +173,9 @@ impl Flow {
     /// Whoever is cancelled here has taken nothing.
     #[inline]
     pub(crate) fn read<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, StreamError> {
+        if self.has_granted.get() {
+            self.let_grant_go();
+        }
         let item = match self.incoming.take() {
             Some(item) => item,
             None => match self.wait_item()? {
@@ -180,6 +190,13 @@ impl Flow {
         Ok(Some(read(&item)))
     }
 
+    /// Lets the writer run, so that the peer goes on while this side reads the half of the window that is left.
+    #[cold]
+    fn let_grant_go(&self) {
+        self.has_granted.set(false);
+        yield_now();
+    }
+
     /// As [`read`](Self::read), for whoever knows no type; false at the end of the stream.
     pub(crate) fn read_item(&self, read: &mut dyn FnMut(&[u8])) -> Result<bool, StreamError> {
         self.read(read).map(|read| read.is_some())
@@ -191,6 +208,8 @@ impl Flow {
         if self.incoming.owes() && self.outlet.wait_for_room(self.deadline) {
             self.give_back();
         }
+        // The wait lets the writer run.
+        self.has_granted.set(false);
         self.incoming.wait(self.deadline)
     }
 
@@ -201,6 +220,7 @@ impl Flow {
             Side::Callee => proto::append_grant_to_caller,
         };
         self.outlet.add(&mut |out| append(out, self.id, bytes));
+        self.has_granted.set(true);
     }
 
     /// As [`read_item`](Self::read_item), with a copy of the item.

@@ -3,17 +3,23 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use grapeshot_core::{Reason, Unparked, WaitQueue};
+use grapeshot_core::{Reason, Unparked, WaitQueue, yield_now};
 
 use crate::error::StreamError;
 
 /// No window grows beyond this, whatever a peer grants.
 const WINDOW_MAX: i64 = 1 << 40;
 
+/// How much is sent in a row before others run, the connection's writer among them: the peer reads the first items while
+/// the next ones are made. What is written at a time then also fits into a buffer that is kept.
+const SENT_IN_A_ROW: usize = 32 << 10;
+
 /// One stream of items, on the side that sends it.
 pub(super) struct Outgoing {
     /// What may be sent: below zero by as much as the last item was longer than that.
     left: Cell<i64>,
+    /// What was sent since others ran.
+    in_a_row: Cell<usize>,
     is_open: Cell<bool>,
     /// What whoever sends is told when it is not open.
     closed: RefCell<StreamError>,
@@ -25,6 +31,7 @@ impl Outgoing {
     pub(super) fn new(window: u64) -> Outgoing {
         let outgoing = Outgoing {
             left: Cell::new(0),
+            in_a_row: Cell::new(0),
             is_open: Cell::new(true),
             closed: RefCell::new(StreamError::Over),
             writers: WaitQueue::new(),
@@ -51,6 +58,17 @@ impl Outgoing {
         true
     }
 
+    /// Lets others run when much has been sent in a row.
+    ///
+    /// Whoever is cancelled here has sent nothing.
+    #[inline]
+    pub(super) fn give_way(&self) {
+        if self.in_a_row.get() >= SENT_IN_A_ROW {
+            self.in_a_row.set(0);
+            yield_now();
+        }
+    }
+
     /// Waits until an item may be sent, until the deadline.
     ///
     /// Whoever is cancelled here has sent nothing.
@@ -74,5 +92,6 @@ impl Outgoing {
     #[inline]
     pub(super) fn spend(&self, cost: usize) {
         self.left.set(self.left.get().saturating_sub(i64::try_from(cost).unwrap_or(i64::MAX)));
+        self.in_a_row.set(self.in_a_row.get().saturating_add(cost));
     }
 }

@@ -56,7 +56,7 @@ impl<T> Sink<T> {
 }
 
 impl<T> Sink<T> {
-    /// Sends an item, and waits while the caller's window is full.
+    /// Sends an item, and waits while the caller's window is full. Where that is large, it lets others run now and then.
     ///
     /// What borrows as a `T` will do, such as a `str` for a `String`.
     ///

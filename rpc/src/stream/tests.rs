@@ -172,6 +172,45 @@ fn a_window_is_granted_back_by_halves() {
 }
 
 #[test]
+fn a_grant_is_written_before_the_rest_of_the_window_is_read() {
+    test::run(|| {
+        let call = call(8 * (10 + ITEM_COST));
+        (0..8).for_each(|number| call.callee.items([&*item(number, 10)]));
+        let taken = Rc::new(Cell::new(0));
+        let reader = spawn({
+            let (callee, taken) = (call.callee.clone(), taken.clone());
+            move || {
+                while taken.get() < 8 {
+                    next(&callee).unwrap();
+                    taken.set(taken.get() + 1);
+                }
+            }
+        });
+        while call.to_caller.len() == 0 {
+            yield_now();
+        }
+        assert_eq!(taken.get(), 4);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn others_run_while_much_is_sent_within_a_window() {
+    const ITEMS: usize = 1000;
+    test::run(|| {
+        let call = call(ITEMS * (100 + ITEM_COST));
+        let sender = spawn({
+            let caller = call.caller.clone();
+            move || (0..ITEMS).for_each(|_| caller.send_item(&item(1, 100)).unwrap())
+        });
+        yield_now();
+        assert!((1..ITEMS / 2).contains(&call.to_callee.len()), "{} were sent", call.to_callee.len());
+        sender.join().unwrap();
+        assert_eq!(call.to_callee.len(), ITEMS);
+    });
+}
+
+#[test]
 fn a_grant_waits_for_room_and_the_items_do_not() {
     test::run(|| {
         let call = call(100);
