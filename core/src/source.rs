@@ -169,6 +169,41 @@ impl<S: AsFd> Source<S> {
         self.drive(direction, name, None, drained, operation)
     }
 
+    /// Runs `operation` once, unless it is known that it would block. Never suspends, and does not unwind.
+    ///
+    /// It is not held against the coroutine's budget: whoever does this in a loop gives way to others by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`]; what `operation` fails with, [`io::ErrorKind::Interrupted`] among it; [`ClosedError`].
+    pub fn attempt_at_once<T>(
+        &self,
+        direction: Direction,
+        name: &'static str,
+        drained: impl Fn(&T) -> bool,
+        operation: impl FnOnce(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.is_closed() {
+            return Err(ClosedError::new(name).into());
+        }
+        let inside = scheduler::with(|scheduler| {
+            let slot = self.registration.known_slot(scheduler);
+            slot.is_none_or(|slot| scheduler.slots.is_ready(slot, direction))
+        });
+        if inside == Some(false) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let done = operation(&self.inner);
+        match &done {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && inside.is_some() => {
+                self.registration.would_block(direction, name)?;
+            }
+            Ok(value) if drained(value) => self.registration.drained(direction),
+            _ => {}
+        }
+        done
+    }
+
     /// Attempts, and waits in between unless `limit` is `None`.
     #[inline(always)]
     fn drive<T>(

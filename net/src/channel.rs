@@ -126,6 +126,12 @@ where
         self.source.attempt(Direction::Write, "write", limit, drained, |mut stream| stream.write(buf))
     }
 
+    #[inline]
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let drained = |&written: &usize| S::SHORT_MEANS_DRAINED && written < buf.len();
+        self.source.attempt_at_once(Direction::Write, "write", drained, |mut stream| stream.write(buf))
+    }
+
     pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let size: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
         let drained = |&written: &usize| S::SHORT_MEANS_DRAINED && written < size;

@@ -281,6 +281,15 @@ macro_rules! write_api {
                 self.channel.write_within(buf, limit)
             }
 
+            /// Writes what fits at once. Never suspends. Not in std.
+            ///
+            /// # Errors
+            ///
+            /// [`io::ErrorKind::WouldBlock`] when nothing fits; as `Write::write`.
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                self.channel.try_write(buf)
+            }
+
             /// Writes all of all buffers, and answers how many bytes that were (SOK-5). Not in std.
             ///
             /// # Errors

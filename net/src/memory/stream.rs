@@ -66,6 +66,21 @@ impl MemoryStream {
         self.drive("write", limit, &pipe.writer, || self.link.write(self.end, bytes))
     }
 
+    /// Writes what fits at once. Never suspends.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when nothing fits; as `Write::write`.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed.get() {
+            return Err(ClosedError::new("write").into());
+        }
+        match self.link.write(self.end, bytes)? {
+            Attempt::Done(count) => Ok(count),
+            Attempt::Wait(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     /// Reads without taking the bytes off the stream.
     ///
     /// # Errors
