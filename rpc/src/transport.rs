@@ -52,6 +52,19 @@ pub trait Transport: 'static {
     /// As `Write::write_all`; [`io::ErrorKind::TimedOut`].
     fn write_all_within(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<()>;
 
+    /// Writes what can be written at once, and says how much that was. Never suspends.
+    ///
+    /// It spares a lone call the way over the connection's writer. Whoever cannot do it, or carries whole messages only,
+    /// leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when nothing can, and the same without an attempt; as `Write::write`.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = bytes;
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     /// Tells the peer that no more follows, and keeps on reading.
     ///
     /// # Errors
@@ -87,6 +100,10 @@ macro_rules! forwarded {
 
             fn write_all_within(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<()> {
                 (**self).write_all_within(bytes, limit)
+            }
+
+            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+                (**self).try_write(bytes)
             }
 
             fn end_writing(&self) -> io::Result<()> {

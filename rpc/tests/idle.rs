@@ -82,7 +82,8 @@ fn a_connection_without_a_coroutine_to_write_ends_and_says_of_its_call_that_it_w
     // This one and the reader.
     test::Test::new().max_coroutines(2).run(|| {
         let (near, _far) = memory::pair();
-        let connection = Connection::over(near).accept().unwrap();
+        // It cannot write at once, which would need no such coroutine.
+        let connection = Connection::over(Watched { stream: near, given: Rc::default() }).accept().unwrap();
         sleep(QUIET);
         let error = connection.call::<usize>("length", &("four",)).unwrap_err();
         assert!(matches!(error, CallError::NotSent { .. }), "{error:?}");

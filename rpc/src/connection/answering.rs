@@ -16,10 +16,28 @@ impl Shared {
         });
     }
 
+    /// Appends a message, and gives it to the transport at once if `at_once`, else by the writer. Never suspends.
+    #[inline]
+    pub(super) fn append<E>(
+        &self,
+        at_once: bool,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        match at_once {
+            true => self.output.append_and_write(encode, |bytes| self.transport.try_write(bytes)),
+            false => self.output.append(encode),
+        }
+    }
+
     /// Answers a request of the peer. Never suspends.
     pub(super) fn answer(&self, id: u32, answer: Result<&[u8], &Failure>) {
+        if self.phase.get() != Phase::Open {
+            return;
+        }
         let longest = self.longest.get();
-        self.say(|out| {
+        // The only call of the connection: nothing is to be expected that could leave with its answer.
+        let is_alone = !self.jobs.is_waiting() && self.jobs.running() <= 1 && self.calls.len() == 0;
+        let _ = self.append(is_alone, |out| {
             let start = out.len();
             match answer {
                 Ok(result) => proto::append_response(out, id, result),
@@ -31,6 +49,7 @@ impl Shared {
                 let text = format!("the answer has {bytes} bytes, and {longest} are the limit");
                 append_failed(out, id, &Failure::new(Failure::TOO_LARGE, text));
             }
+            Ok::<(), ()>(())
         });
     }
 

@@ -68,7 +68,7 @@ impl Shared {
         let patience = Patience::of(self, request.options);
         self.wait_for_room(patience)?;
         let meta = self.meta(request.options, None, None);
-        self.append_within_limit(|out| {
+        self.append_within_limit(false, |out| {
             proto::append_notification(out, request.method, request.params, meta.as_ref());
         })?;
         Ok(())
@@ -85,7 +85,9 @@ impl Shared {
         let meta = self.meta(request.options, remaining, window);
         let id = self.calls.begin();
         let pending = Pending { shared: self.clone(), id, patience, answered: Cell::new(true) };
-        let position = self.append_within_limit(|out| {
+        // The only call of the connection: nothing is to be expected that could leave with it. With streams, items follow.
+        let is_alone = self.calls.len() == 1 && self.jobs.is_idle() && window.is_none();
+        let position = self.append_within_limit(is_alone, |out| {
             proto::append_request(out, id, request.method, request.params, meta.as_ref());
         })?;
         pending.answered.set(false);
@@ -174,11 +176,11 @@ impl Shared {
         (!meta.is_empty()).then_some(meta)
     }
 
-    /// Appends a message, unless it is longer than the peer takes.
-    fn append_within_limit(&self, append: impl FnOnce(&mut Vec<u8>)) -> Result<u64, CallError> {
+    /// Appends a message, unless it is longer than the peer takes, and writes it at once if that is asked for.
+    fn append_within_limit(&self, at_once: bool, append: impl FnOnce(&mut Vec<u8>)) -> Result<u64, CallError> {
         let limit = self.longest.get();
         self.spoke.set(true);
-        self.output.append(|out| {
+        self.append(at_once, |out| {
             let start = out.len();
             append(out);
             let bytes = out.len() - start;

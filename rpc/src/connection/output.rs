@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The first append wakes or spawns the writer, which goes to the tail of the run queue: whoever can run before it appends
-//! too, and all of it leaves in one write. A writer that has had nothing to write for a while ends: most connections of a
+//! too, and all of it leaves in one write. Who appends something after which nothing is to be expected, the only call of
+//! its connection, writes at once what the transport takes, and spares itself the writer. A writer that has had nothing to write for a while ends: most connections of a
 //! server wait most of the time, and a stack takes more memory than all else that such a one needs.
 //!
 //! # Invariants
@@ -19,12 +20,16 @@
 //!   ends the connection: then its reader writes what is left.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{Reason, Unparked, WaitQueue, now};
 
 /// A buffer that has grown beyond this is not kept for the next turn.
 const KEPT_BYTES: usize = 64 << 10;
+
+/// Nor is one beyond this when there is no writer to give it back after a while.
+const KEPT_WITHOUT_WRITER: usize = 512;
 
 /// How long a writer stays for more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -80,18 +85,66 @@ impl Output {
     /// What `encode` refuses it has taken back.
     #[inline]
     pub(super) fn append<E>(&self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<u64, E> {
-        let mut buffer = self.buffer.borrow_mut();
-        let position = self.handed.get() + buffer.len() as u64;
-        encode(&mut buffer)?;
-        drop(buffer);
-        if !self.writer.wake_one() && !self.has_writer.get() {
+        let position = self.put(encode)?;
+        self.call_writer();
+        Ok(position)
+    }
+
+    /// Appends a message as [`append`](Self::append) does, and gives all that waits to `write` at once, which says how much
+    /// it took. What it did not take is left to the writer, and so is an error, which is told by the next attempt.
+    #[inline]
+    pub(super) fn append_and_write<E>(
+        &self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        write: impl FnOnce(&[u8]) -> io::Result<usize>,
+    ) -> Result<u64, E> {
+        let position = self.put(encode)?;
+        // Nothing overtakes what the writer is at.
+        if self.under_way.get() > 0 || self.ended.get() || !self.write_now(write) {
             self.call_writer();
         }
         Ok(position)
     }
 
-    #[cold]
+    fn put<E>(&self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<u64, E> {
+        let mut buffer = self.buffer.borrow_mut();
+        let position = self.handed.get() + buffer.len() as u64;
+        encode(&mut buffer)?;
+        Ok(position)
+    }
+
+    /// Writes what is taken of all that waits, and says whether nothing is left.
+    fn write_now(&self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool {
+        let mut buffer = self.buffer.borrow_mut();
+        let written = write(&buffer).unwrap_or(0).min(buffer.len());
+        self.handed.set(self.handed.get() + written as u64);
+        if written < buffer.len() {
+            buffer.drain(..written);
+            return false;
+        }
+        buffer.clear();
+        if !self.has_writer.get() && buffer.capacity() > KEPT_WITHOUT_WRITER {
+            *buffer = Vec::new();
+        }
+        drop(buffer);
+        if !self.room.is_empty() {
+            self.room.wake_all();
+        }
+        if !self.drained.is_empty() {
+            self.drained.wake_all();
+        }
+        true
+    }
+
+    #[inline]
     fn call_writer(&self) {
+        if !self.writer.wake_one() && !self.has_writer.get() {
+            self.spawn_one();
+        }
+    }
+
+    #[cold]
+    fn spawn_one(&self) {
         if self.ended.get() {
             return;
         }

@@ -135,6 +135,8 @@ struct Reading<'a> {
     used: Cell<Instant>,
     pace: Pace,
     pinged: bool,
+    /// When the reader last meant to look at the limits.
+    look_at: Option<Instant>,
 }
 
 impl<'a> Reading<'a> {
@@ -156,6 +158,7 @@ impl<'a> Reading<'a> {
             used: Cell::new(opened),
             pace: Pace::new(&shared.limits),
             pinged: false,
+            look_at: None,
         }
     }
 
@@ -236,6 +239,7 @@ impl<'a> Reading<'a> {
             false => self.pace.note(self.passed, now()),
         }
         let next_look = self.next_look();
+        self.look_at = next_look;
         if next_look.is_some_and(|next_look| next_look <= self.heard) {
             // Something has come just before, and might again, so that no wait would ever be too long.
             self.look()?;
@@ -250,13 +254,28 @@ impl<'a> Reading<'a> {
                 self.pinged = false;
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.look(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                self.look_at = None;
+                self.look()
+            }
             Err(error) => Err(CloseReason::Lost(Arc::new(error))),
         }
     }
 
     /// When to look at the next of the limits, if nothing comes.
+    ///
+    /// What comes puts the limits off. But a look for which there turns out to be no reason, once in a while, costs less
+    /// than to reckon anew with each message.
     fn next_look(&self) -> Option<Instant> {
+        let is_plain = self.start == self.end && !self.holds_more();
+        match self.look_at.filter(|&look_at| is_plain && look_at > self.heard) {
+            Some(look_at) => Some(look_at),
+            None => self.next_limit(),
+        }
+    }
+
+    /// When the next of the limits passes, if nothing comes.
+    fn next_limit(&self) -> Option<Instant> {
         let heartbeat =
             self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
         let idle = self.idle_limit().and_then(|limit| self.used.get().checked_add(limit));

@@ -13,6 +13,10 @@ impl Transport for TcpStream {
         TcpStream::read_within(self, buf, limit)
     }
 
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        TcpStream::try_write(self, bytes)
+    }
+
     fn write_all_within(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<()> {
         write_all(bytes, |rest| self.write_within(rest, limit))
     }
@@ -33,6 +37,10 @@ impl Transport for TcpStream {
 impl Transport for UnixStream {
     fn read_within(&self, buf: &mut [u8], limit: WaitLimit) -> io::Result<usize> {
         UnixStream::read_within(self, buf, limit)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        UnixStream::try_write(self, bytes)
     }
 
     fn write_all_within(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<()> {
@@ -57,6 +65,10 @@ impl Transport for UnixStream {
 impl Transport for MemoryStream {
     fn read_within(&self, buf: &mut [u8], limit: WaitLimit) -> io::Result<usize> {
         MemoryStream::read_within(self, buf, limit)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        MemoryStream::try_write(self, bytes)
     }
 
     fn write_all_within(&self, bytes: &[u8], limit: WaitLimit) -> io::Result<()> {
