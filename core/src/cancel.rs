@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::park::{self, Cut, Outcome, Reason};
 use crate::record::{Record, State};
-use crate::scheduler::{self, Timer};
+use crate::scheduler::{self, Scheduler, Timer};
 use crate::timer_wheel::TimerKey;
 
 /// A limit passed before the work was done.
@@ -127,9 +127,19 @@ impl Frame {
     fn set_deadline(self: &Rc<Frame>, at: u64) {
         self.clear_deadline();
         self.deadline.set(Some(at));
-        if at == u64::MAX {
-            return;
+        // Much of what has a limit ends without having waited, and a limit is noticed by nobody before.
+        match self.owner.state.get() {
+            State::Running => {
+                scheduler::with_runtime_of(&self.owner, |scheduler| scheduler.limits_without_timer.set(true));
+            }
+            _ => self.set_timer(),
         }
+    }
+
+    /// Sets the timer of the frame's deadline, if there is anything for it to do.
+    fn set_timer(self: &Rc<Frame>) {
+        let awaited = self.deadline.get().filter(|&at| at != u64::MAX && !self.cancelled.get());
+        let Some(at) = awaited.filter(|_| self.timer.get().is_none()) else { return };
         scheduler::with_runtime_of(&self.owner, |scheduler| {
             let key = scheduler.timers.borrow_mut().insert(at, Timer::Limit(self.clone()));
             self.timer.set(Some(key));
@@ -150,6 +160,19 @@ impl Frame {
         self.timer.set(None);
         self.cancel();
     }
+}
+
+/// Sets the timers of the limits around a coroutine that is about to leave its thread.
+#[inline(always)]
+pub(crate) fn set_timers(scheduler: &Scheduler, record: &Record) {
+    if scheduler.limits_without_timer.get() {
+        set_missing_timers(scheduler, record);
+    }
+}
+
+fn set_missing_timers(scheduler: &Scheduler, record: &Record) {
+    scheduler.limits_without_timer.set(false);
+    record.frames.borrow().iter().for_each(Frame::set_timer);
 }
 
 /// The payload that unwinds a cancelled coroutine.

@@ -355,6 +355,8 @@ impl Scheduler {
     /// Notes that a coroutine is about to wait.
     #[inline(always)]
     fn note_wait(&self, record: &Record) {
+        // Before that of the wait: of a limit and a wait that end at the same time the limit comes first.
+        cancel::set_timers(self, record);
         record.since.set(self.now.get());
         record.swept.set(false);
         self.sweeper.note_parked();

@@ -80,6 +80,8 @@ pub(crate) struct Scheduler {
     pub(crate) after_poll: RefCell<Vec<Rc<Record>>>,
     pub(crate) live: RefCell<Vec<Rc<Record>>>,
     pub(crate) timers: RefCell<TimerWheel<Timer>>,
+    /// The coroutine that runs has set a time limit for which there is no timer yet.
+    pub(crate) limits_without_timer: Cell<bool>,
     /// How many of the timers are left from waits that are over (see `park.rs`).
     pub(crate) idle_timers: Cell<usize>,
     pub(crate) slots: Slots,
@@ -222,6 +224,7 @@ impl Scheduler {
             after_poll: RefCell::default(),
             live: RefCell::default(),
             timers: RefCell::new(TimerWheel::new()),
+            limits_without_timer: Cell::new(false),
             idle_timers: Cell::new(0),
             slots: Slots::default(),
             default_stack_size: u32::try_from(setup.stacks.default_size()).unwrap_or(u32::MAX),

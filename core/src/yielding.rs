@@ -35,6 +35,7 @@ fn give_way(queue: Queue) {
         Some(record) if record.interrupted.get() => Step::Unwind,
         Some(record) => {
             park::refuse_inside_a_hook(record);
+            cancel::set_timers(scheduler, record);
             record.state.set(State::Ready);
             record.queue.set(queue);
             Step::Leave

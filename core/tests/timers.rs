@@ -56,6 +56,11 @@ fn a_million_cancelled_sleeps_leave_nothing_behind() {
             for _ in 0..SLEEPERS {
                 assert!(limit.change(SECOND));
             }
+            yield_now();
+            assert_eq!(stats().timers, 1);
+            let other = limit.clone();
+            spawn(move || (0..SLEEPERS).for_each(|_| assert!(other.change(SECOND))));
+            yield_now();
             assert_eq!(stats().timers, 1);
         })
         .unwrap();
@@ -64,10 +69,17 @@ fn a_million_cancelled_sleeps_leave_nothing_behind() {
 }
 
 #[test]
-fn a_limit_that_is_never_reached_costs_a_timer_only_while_its_work_runs() {
+fn a_limit_that_is_never_reached_costs_a_timer_only_while_its_work_waits() {
     test::run(|| {
         for _ in 0..SLEEPERS {
-            with_timeout(SECOND, || assert_eq!(stats().timers, 1)).unwrap();
+            with_timeout(SECOND, || assert_eq!(stats().timers, 0)).unwrap();
+        }
+        for _ in 0..SLEEPERS / 100 {
+            with_timeout(SECOND, || {
+                yield_now();
+                assert_eq!(stats().timers, 1);
+            })
+            .unwrap();
         }
         assert_eq!(stats().timers, 0);
     });
