@@ -1,5 +1,7 @@
 //! Values as MessagePack: what travels, and what one looks like whose type nobody knows.
 
+mod decode;
+
 use std::error::Error;
 use std::fmt;
 
@@ -10,6 +12,8 @@ use serde::de::DeserializeOwned;
 ///
 /// It is [`rmpv::Value`], which has the extension types that Neovim uses for its handles.
 pub use rmpv::Value;
+
+pub(crate) use self::decode::decode;
 
 /// What most values of calls fit in, so that their buffer need not grow while they are written.
 const USUAL_BYTES: usize = 48;
@@ -50,7 +54,7 @@ impl Encoded {
     ///
     /// When the value does not have the type's form.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, rmp_serde::decode::Error> {
-        rmp_serde::from_slice(&self.bytes)
+        decode(&self.bytes)
     }
 
     /// The bytes.

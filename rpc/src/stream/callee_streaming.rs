@@ -10,6 +10,7 @@ use crate::caller::{CallOptions, Caller, OpenCall};
 use crate::error::{CallError, StreamError};
 use crate::stream::handle::Handle;
 use crate::stream::item;
+use crate::value;
 
 /// Items of type `T` from the callee, and then an answer of type `R`. Dropping it cancels the call.
 ///
@@ -75,7 +76,7 @@ impl<T: DeserializeOwned, R> CalleeStreaming<T, R> {
     /// Unwinds, and no item was taken.
     #[inline]
     pub fn recv(&self) -> Result<Option<T>, StreamError> {
-        item::decoded(self.handle.read(|bytes| rmp_serde::from_slice(bytes)))
+        item::decoded(self.handle.read(|bytes| value::decode(bytes)))
     }
 
     /// The items from here on; one that breaks off leaves the rest to the next.

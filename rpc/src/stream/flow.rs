@@ -18,7 +18,7 @@ use crate::error::{Failure, StreamError};
 use crate::proto;
 use crate::service::CalleeStreams;
 use crate::stream::budget::Share;
-use crate::stream::incoming::{self, Incoming, Taken};
+use crate::stream::incoming::{self, Incoming};
 use crate::stream::outgoing::Outgoing;
 use crate::value::Encoded;
 
@@ -176,13 +176,10 @@ impl Flow {
         if self.has_granted.get() {
             self.let_grant_go();
         }
-        let item = match self.incoming.take() {
-            Some(item) => item,
-            None => match self.wait_item()? {
-                Some(item) => item,
-                None => return Ok(None),
-            },
-        };
+        if !self.incoming.has_next() && !self.wait_item()? {
+            return Ok(None);
+        }
+        let Some(item) = self.incoming.take() else { return Ok(None) };
         // Before the item is read, which may unwind.
         if self.incoming.owes() && self.outlet.has_room() {
             self.give_back();
@@ -202,8 +199,9 @@ impl Flow {
         self.read(read).map(|read| read.is_some())
     }
 
-    /// Waits for the next item, which is seldom: they come many at a time. What is owed is given back before, since the peer may be waiting for it.
-    fn wait_item(&self) -> Result<Option<Taken>, StreamError> {
+    /// Waits for the next item, which is seldom: they come many at a time; false at the end of the stream.
+    /// What is owed is given back before, since the peer may be waiting for it.
+    fn wait_item(&self) -> Result<bool, StreamError> {
         // A peer that sends and reads nothing shall not fill the output with grants.
         if self.incoming.owes() && self.outlet.wait_for_room(self.deadline) {
             self.give_back();

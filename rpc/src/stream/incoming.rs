@@ -13,7 +13,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use grapeshot_core::{Reason, Unparked, WaitQueue, now};
 
 use crate::error::StreamError;
 use crate::stream::budget::Share;
-use crate::stream::places::{BESIDE_BYTES, Places};
+use crate::stream::places::{self, BESIDE_BYTES, Places};
 
 /// What an item costs of a window beside its bytes, so that empty ones are bounded too.
 pub(super) const ITEM_COST: usize = 16;
@@ -39,6 +39,8 @@ pub(super) struct Incoming {
     left: Cell<i64>,
     /// What was taken and not granted back.
     owed: Cell<usize>,
+    /// From how much on it is granted back.
+    grant_from: usize,
     arrived: RefCell<Places>,
     batch: RefCell<Rc<Places>>,
     /// Where in the batch the next item begins.
@@ -53,7 +55,8 @@ pub(super) struct Incoming {
 /// An item that was taken. Reading it keeps the items behind it in their place, whatever else happens to the stream.
 pub(super) struct Taken {
     batch: Rc<Places>,
-    place: Range<usize>,
+    start: usize,
+    length: usize,
 }
 
 impl Deref for Taken {
@@ -61,7 +64,7 @@ impl Deref for Taken {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.batch.item(self.place.clone())
+        self.batch.item(self.start, self.length)
     }
 }
 
@@ -70,6 +73,7 @@ impl Incoming {
     pub(super) fn new(share: Share) -> Incoming {
         Incoming {
             left: Cell::new(signed(share.window())),
+            grant_from: (share.window() / 2).max(1),
             share,
             owed: Cell::new(0),
             arrived: RefCell::default(),
@@ -158,16 +162,17 @@ impl Incoming {
         self.set_end(Err(why));
     }
 
-    /// Waits for the next item, until the deadline; `None` at the end of a stream that is whole.
-    ///
-    /// Whoever is cancelled here has taken nothing.
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<Option<Taken>, StreamError> {
-        loop {
-            if let Some(taken) = self.take() {
-                return Ok(Some(taken));
-            }
+    /// Whether there is an item to take. Never suspends.
+    #[inline]
+    pub(super) fn has_next(&self) -> bool {
+        self.position.get() < self.batch.borrow().end() || self.next_batch()
+    }
+
+    /// Waits until there is an item to take, until the deadline; false at the end of a stream that is whole.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<bool, StreamError> {
+        while !self.has_next() {
             if let Some(end) = &*self.end.borrow() {
-                return end.clone().map(|()| None);
+                return end.clone().map(|()| false);
             }
             if deadline.is_some_and(|deadline| deadline <= now()) {
                 return Err(StreamError::Over);
@@ -177,29 +182,27 @@ impl Incoming {
                 return Err(StreamError::Over);
             }
         }
+        Ok(true)
     }
 
-    /// Takes the next item, if there is one. Never suspends.
+    /// Takes the next item, if [there is one](Self::has_next). Never suspends.
     #[inline]
     pub(super) fn take(&self) -> Option<Taken> {
-        if self.position.get() == self.batch.borrow().end() && !self.next_batch() {
-            return None;
-        }
         let batch = self.batch.borrow().clone();
-        let (place, next) = batch.find(self.position.get())?;
-        self.position.set(next);
-        self.owed.set(self.owed.get() + place.len() + ITEM_COST);
+        let (start, length) = batch.find(self.position.get())?;
+        self.position.set(places::end_of_place(start + length));
+        self.owed.set(self.owed.get() + length + ITEM_COST);
         if self.share.is_beyond() {
             self.share.cover(self.beyond());
         }
         if !self.readers.is_empty() && !self.is_drained() {
             self.readers.wake_one();
         }
-        Some(Taken { batch, place })
+        Some(Taken { batch, start, length })
     }
 
     fn is_drained(&self) -> bool {
-        self.position.get() == self.batch.borrow().end() && self.arrived.borrow().is_empty()
+        self.position.get() >= self.batch.borrow().end() && self.arrived.borrow().is_empty()
     }
 
     /// Puts what has arrived in the place of a batch that is used up.
@@ -235,8 +238,7 @@ impl Incoming {
     /// Whether it is time to grant back what was taken: it is half a window, and more may come.
     #[inline]
     pub(super) fn owes(&self) -> bool {
-        let owed = self.owed.get();
-        owed > 0 && owed >= self.share.window() / 2 && self.is_open.get()
+        self.owed.get() >= self.grant_from && self.is_open.get()
     }
 
     /// What is to be granted back now, if it is time.

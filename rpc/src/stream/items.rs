@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Failure, StreamError};
 use crate::service::{CalleeStreams, Context};
 use crate::stream::item;
+use crate::value;
 
 /// Receives the caller's items of type `T`: an iterator that ends with the caller's stream.
 ///
@@ -64,7 +65,7 @@ impl<T: DeserializeOwned> Items<T> {
     ///
     /// Unwinds, and no item was taken.
     pub fn recv(&self) -> Result<Option<T>, StreamError> {
-        item::decoded(item::read_shown(|show| self.streams.read_item(show), |bytes| rmp_serde::from_slice(bytes)))
+        item::decoded(item::read_shown(|show| self.streams.read_item(show), |bytes| value::decode(bytes)))
     }
 }
 

@@ -4,8 +4,6 @@
 //!   length │ item │ filled up to a word │ length │ item │ …
 //! ```
 
-use std::ops::Range;
-
 /// How many bytes an item's length takes in a buffer: 2^48 is beyond every limit.
 const LENGTH_BYTES: usize = 6;
 
@@ -31,7 +29,7 @@ impl Places {
     #[inline]
     pub(super) fn push(&mut self, item: &[u8]) {
         let start = self.end;
-        let end = place_end(start + LENGTH_BYTES + item.len());
+        let end = end_of_place(start + LENGTH_BYTES + item.len());
         if end > self.bytes.len() {
             self.grow(end);
         }
@@ -47,24 +45,22 @@ impl Places {
         self.bytes.resize(end.max(2 * self.bytes.len()), 0);
     }
 
-    /// Where the item lies whose place begins at `position`, and where the next place does; `None` behind the last.
+    /// Where the item begins whose place begins at `position`, and its length; `None` behind the last.
     #[inline]
-    pub(super) fn find(&self, position: usize) -> Option<(Range<usize>, usize)> {
+    pub(super) fn find(&self, position: usize) -> Option<(usize, usize)> {
         if position >= self.end {
             return None;
         }
         // The first two bytes of the item, or what its place is filled up with, are cut off again.
         let word = u64::from_le_bytes(*self.bytes.get(position..)?.first_chunk()?);
         let length = usize::try_from(word & ((1 << (8 * LENGTH_BYTES)) - 1)).ok()?;
-        let start = position + LENGTH_BYTES;
-        let end = start + length;
-        Some((start..end, place_end(end)))
+        Some((position + LENGTH_BYTES, length))
     }
 
     /// The item that lies there.
     #[inline]
-    pub(super) fn item(&self, range: Range<usize>) -> &[u8] {
-        &self.bytes[range]
+    pub(super) fn item(&self, start: usize, length: usize) -> &[u8] {
+        &self.bytes[start..][..length]
     }
 
     /// Where the last place ends.
@@ -90,7 +86,7 @@ impl Places {
 
 /// Where the place of an item ends that ends there.
 #[inline]
-fn place_end(end: usize) -> usize {
+pub(super) fn end_of_place(end: usize) -> usize {
     // `next_multiple_of` asks whether it is one already.
     (end + PLACE_BYTES - 1) & !(PLACE_BYTES - 1)
 }
@@ -107,11 +103,12 @@ mod tests {
             items.iter().for_each(|item| places.push(item));
             let mut position = 0;
             for item in &items {
-                let (range, next) = places.find(position).unwrap();
+                let (start, length) = places.find(position).unwrap();
                 // A text of up to 255 bytes has a head of two.
-                assert_eq!((range.start + 2) % size_of::<usize>(), 0);
+                assert_eq!((start + 2) % size_of::<usize>(), 0);
+                assert_eq!(places.item(start, length), item);
+                let next = end_of_place(start + length);
                 assert!(next - position <= item.len() + BESIDE_BYTES);
-                assert_eq!(places.item(range), item);
                 position = next;
             }
             assert_eq!(places.find(position), None);
