@@ -36,8 +36,10 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long a call may take that says nothing itself, and has no limit around it. 60 s; `None` for ever.
     pub call_timeout: Option<Duration>,
-    /// How long a method may run whose caller said nothing. 60 s; `None` for ever.
+    /// How long a method may run whose caller said nothing. 60 s; `None` for as long as any.
     pub method_timeout: Option<Duration>,
+    /// How long a method may run at most, whatever its caller allows. A day; `None` for as long as that is.
+    pub longest_method: Option<Duration>,
     /// The slowest average rate at which a message of the peer may arrive, in bytes a second, once
     /// [`message_grace`](Self::message_grace) is over. 240; 0 counts as 1.
     ///
@@ -72,6 +74,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             call_timeout: Some(Duration::from_secs(60)),
             method_timeout: Some(Duration::from_secs(60)),
+            longest_method: Some(Duration::from_secs(24 * 60 * 60)),
             message_bytes_per_second: 240,
             message_grace: Duration::from_secs(30),
             opening_timeout: Duration::from_secs(5),

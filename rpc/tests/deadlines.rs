@@ -119,6 +119,23 @@ fn a_method_of_a_caller_that_says_nothing_has_a_limit_too() {
 }
 
 #[test]
+fn a_caller_cannot_have_a_method_run_for_longer_than_it_may() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let mut limits = Limits::default();
+        limits.longest_method = Some(2 * SECOND);
+        let _far = Connection::over(far).service(sleeper(&test::Log::new())).limits(limits).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        assert_eq!(near.call_with::<Option<u64>>(&within(SECOND), "left", &()).unwrap(), Some(1000));
+        assert_eq!(near.call_with::<Option<u64>>(&within(1000 * SECOND), "left", &()).unwrap(), Some(2000));
+        let began = now();
+        let error = near.call_with::<()>(&within(1000 * SECOND), "sleep", &(60,)).unwrap_err();
+        assert!(matches!(&error, CallError::Failed(failure) if failure.code == Failure::DEADLINE), "{error:?}");
+        assert_eq!(now() - began, 2 * SECOND);
+    });
+}
+
+#[test]
 fn a_call_whose_limit_has_passed_on_its_way_does_not_run() {
     test::run(|| {
         let log = test::Log::new();

@@ -30,8 +30,10 @@ struct Travelling {
 }
 
 impl Travelling {
-    fn of(meta: Meta<'static>) -> Travelling {
-        let deadline = meta.remaining.and_then(|left| now().checked_add(left));
+    /// What a method learns that may run for `longest` at most.
+    fn of(meta: Meta<'static>, longest: Option<Duration>) -> Travelling {
+        let left = meta.remaining.map(|left| longest.map_or(left, |longest| left.min(longest)));
+        let deadline = left.and_then(|left| now().checked_add(left));
         let has_more = meta.sequence.is_some() || meta.trace.is_some() || !meta.metadata.is_empty();
         Travelling { deadline, window: meta.window, more: has_more.then(|| Box::new(meta)) }
     }
@@ -119,7 +121,7 @@ impl Shared {
             return Err(Failure::new(Failure::INVALID_REQUEST, "metadata were not agreed on"));
         }
         let limits = MetaLimits { pairs: self.limits.metadata_pairs, bytes: self.limits.metadata_bytes };
-        Meta::decode(meta, limits).map(Travelling::of).map_err(|error| {
+        Meta::decode(meta, limits).map(|meta| Travelling::of(meta, self.limits.longest_method)).map_err(|error| {
             let code = match error {
                 MetaError::TooManyBytes { .. } | MetaError::TooManyPairs { .. } => Failure::TOO_LARGE,
                 _ => Failure::INVALID_REQUEST,

@@ -220,7 +220,8 @@ impl Shared {
     /// How long a method may run.
     fn time_left(&self, deadline: Option<Instant>) -> Result<Duration, Failure> {
         let Some(deadline) = deadline else {
-            return Ok(self.limits.method_timeout.unwrap_or(Duration::MAX));
+            let limits = [self.limits.method_timeout, self.limits.longest_method];
+            return Ok(limits.into_iter().flatten().min().unwrap_or(Duration::MAX));
         };
         let left = deadline.saturating_duration_since(now());
         if left.is_zero() { Err(deadline_passed()) } else { Ok(left) }
