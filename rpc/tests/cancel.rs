@@ -159,6 +159,7 @@ fn a_method_that_never_ends_and_has_no_limit_ends_with_its_caller() {
         let (near, far) = memory::pair();
         let mut for_ever = Limits::default();
         for_ever.method_timeout = None;
+        for_ever.longest_method = None;
         for_ever.call_timeout = None;
         let service = Router::new().method("never", |()| {
             sleep(Duration::MAX);
