@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout};
+use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout, yield_now};
 
 use super::close::CloseReason;
 use super::pace::Pace;
@@ -30,6 +30,10 @@ const READ_BYTES: usize = 16 << 10;
 
 /// How many are until then: most connections of a server wait most of the time, for a small message.
 const FIRST_BYTES: usize = 1 << 10;
+
+/// How many bytes of items are handed over in a row before those that they are for have a turn: the items are then in the
+/// processor's cache still, and what is granted for them leaves sooner.
+const ITEM_BYTES_IN_A_ROW: usize = READ_BYTES / 2;
 
 /// How long a peer is silent before what a large buffer takes is given back.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
@@ -130,6 +134,8 @@ struct Reading<'a> {
     end: usize,
     /// How many bytes were dispatched.
     passed: u64,
+    /// How many bytes of items were handed over since others had a turn.
+    items_passed: usize,
     heard: Instant,
     /// When a message of a call last came.
     used: Cell<Instant>,
@@ -154,6 +160,7 @@ impl<'a> Reading<'a> {
             start: 0,
             end: 0,
             passed: 0,
+            items_passed: 0,
             heard: opened,
             used: Cell::new(opened),
             pace: Pace::new(&shared.limits),
@@ -164,7 +171,14 @@ impl<'a> Reading<'a> {
 
     fn until_over(mut self) -> CloseReason {
         loop {
-            if let Err(reason) = self.dispatch_all().and_then(|()| self.read()) {
+            if let Err(reason) = self.dispatch_all() {
+                return reason;
+            }
+            if self.items_passed >= ITEM_BYTES_IN_A_ROW {
+                self.items_passed = 0;
+                yield_now();
+            }
+            if let Err(reason) = self.read() {
                 return reason;
             }
         }
@@ -178,6 +192,7 @@ impl<'a> Reading<'a> {
                 && let Some(run) = ItemRun::at_start(rest, self.longest)
                 && let length @ 1.. = self.shared.take_items(run)
             {
+                self.items_passed += length;
                 self.pass(length);
                 continue;
             }
@@ -189,7 +204,10 @@ impl<'a> Reading<'a> {
                 Ok(Scan::Complete(length)) => {
                     let frame = &rest[..length];
                     match proto::whole_item(frame) {
-                        Some(item) => self.shared.take_item(&item),
+                        Some(item) => {
+                            self.shared.take_item(&item);
+                            self.items_passed += length;
+                        }
                         None => self.dispatch(frame)?,
                     }
                     self.scanned = false;
