@@ -115,18 +115,23 @@ impl Output {
 
     /// Writes what is taken of all that waits, and says whether nothing is left.
     fn write_now(&self, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool {
-        let mut buffer = self.buffer.borrow_mut();
-        let written = write(&buffer).unwrap_or(0).min(buffer.len());
-        self.handed.set(self.handed.get() + written as u64);
-        if written < buffer.len() {
-            buffer.drain(..written);
+        // A transport is somebody else's code, which may append something itself.
+        let mut bytes = self.buffer.take();
+        let before = self.handed.get();
+        self.handed.set(before + bytes.len() as u64);
+        self.under_way.set(bytes.len());
+        let written = write(&bytes).unwrap_or(0).min(bytes.len());
+        self.under_way.set(0);
+        self.handed.set(before + written as u64);
+        bytes.drain(..written);
+        bytes.append(&mut self.buffer.borrow_mut());
+        let is_rest = !bytes.is_empty();
+        if is_rest || self.has_writer.get() || bytes.capacity() <= KEPT_WITHOUT_WRITER {
+            self.buffer.replace(bytes);
+        }
+        if is_rest {
             return false;
         }
-        buffer.clear();
-        if !self.has_writer.get() && buffer.capacity() > KEPT_WITHOUT_WRITER {
-            *buffer = Vec::new();
-        }
-        drop(buffer);
         if !self.room.is_empty() {
             self.room.wake_all();
         }
