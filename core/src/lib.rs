@@ -62,6 +62,7 @@ mod slots;
 mod reactor;
 pub mod signal;
 mod timer_wheel;
+mod wait_timer;
 mod clock;
 mod record;
 mod identity;

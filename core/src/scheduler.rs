@@ -82,7 +82,7 @@ pub(crate) struct Scheduler {
     pub(crate) timers: RefCell<TimerWheel<Timer>>,
     /// The coroutine that runs has set a time limit for which there is no timer yet.
     pub(crate) limits_without_timer: Cell<bool>,
-    /// How many of the timers are left from waits that are over (see `park.rs`).
+    /// How many of the timers are left from waits that are over (see `wait_timer.rs`).
     pub(crate) idle_timers: Cell<usize>,
     pub(crate) slots: Slots,
     pub(crate) stacks: StackPool,
