@@ -76,11 +76,14 @@ impl<'b> Iterator for ItemRun<'b> {
         if !self.goes_on(rest) {
             return None;
         }
-        let start = self.head.bytes;
-        let Head::Scalar(length) = head(rest.get(start..)?) else { return None };
-        let end = start.checked_add(length).filter(|&end| end <= self.max_bytes)?;
-        let item = rest.get(start..end)?;
-        self.passed += end;
+        let value = rest.get(self.head.bytes..)?;
+        let Head::Scalar(length) = head(value) else { return None };
+        let item = value.get(..length)?;
+        let message_bytes = self.head.bytes + length;
+        if message_bytes > self.max_bytes {
+            return None;
+        }
+        self.passed += message_bytes;
         Some(item)
     }
 }

@@ -14,12 +14,17 @@ const WINDOW_MAX: i64 = 1 << 40;
 /// the next ones are made. What is written at a time then also fits into a buffer that is kept.
 const SENT_IN_A_ROW: usize = 32 << 10;
 
+/// How much is at the beginning of a stream, for whose first items the peer waits; twice as much each time.
+const SENT_AT_FIRST: usize = 4 << 10;
+
 /// One stream of items, on the side that sends it.
 pub(super) struct Outgoing {
     /// What may be sent: below zero by as much as the last item was longer than that.
     left: Cell<i64>,
     /// What was sent since others ran.
     in_a_row: Cell<usize>,
+    /// After how much they run.
+    gives_way_after: Cell<usize>,
     is_open: Cell<bool>,
     /// What whoever sends is told when it is not open.
     closed: RefCell<StreamError>,
@@ -32,6 +37,7 @@ impl Outgoing {
         let outgoing = Outgoing {
             left: Cell::new(0),
             in_a_row: Cell::new(0),
+            gives_way_after: Cell::new(SENT_AT_FIRST),
             is_open: Cell::new(true),
             closed: RefCell::new(StreamError::Over),
             writers: WaitQueue::new(),
@@ -63,8 +69,9 @@ impl Outgoing {
     /// Whoever is cancelled here has sent nothing.
     #[inline]
     pub(super) fn give_way(&self) {
-        if self.in_a_row.get() >= SENT_IN_A_ROW {
+        if self.in_a_row.get() >= self.gives_way_after.get() {
             self.in_a_row.set(0);
+            self.gives_way_after.set(SENT_IN_A_ROW.min(2 * self.gives_way_after.get()));
             yield_now();
         }
     }
