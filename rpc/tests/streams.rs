@@ -162,6 +162,38 @@ fn a_slow_reader_holds_up_no_other_call_and_no_other_stream() {
 }
 
 #[test]
+fn a_stream_that_never_waits_holds_up_no_other_call() {
+    const CALLS: usize = 10;
+    // An answer goes behind the items that wait to be written, which take no more than a MiB.
+    const MOST_ITEMS_A_CALL: usize = (1 << 20) / 64;
+    test::run(|| {
+        let (caller, _callee) = connect_with(window_of(1 << 20), |method, context| match method {
+            "nop" => answer(()),
+            _ => {
+                let items = Sink::<String>::of(context)?;
+                while items.send("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_").is_ok() {}
+                answer(())
+            }
+        });
+        let call = CalleeStreaming::<String, ()>::open(&caller, "flood", &(), &CallOptions::default()).unwrap();
+        let (taken, over) = (Cell::new(0), Cell::new(false));
+        scope(|scope| {
+            scope.spawn(|| {
+                while !over.get() {
+                    call.recv().unwrap().unwrap();
+                    taken.set(taken.get() + 1);
+                }
+            });
+            for _ in 0..CALLS {
+                nop(&caller).unwrap();
+            }
+            over.set(true);
+        });
+        assert!((CALLS..CALLS * MOST_ITEMS_A_CALL).contains(&taken.get()), "{} items were taken", taken.get());
+    });
+}
+
+#[test]
 fn items_that_were_not_taken_are_dropped_with_the_answer() {
     test::run(|| {
         let (caller, _callee) = connect_with(window_of(100), arithmetic);
