@@ -44,6 +44,7 @@ mod shared;
 mod calls;
 mod jobs;
 mod output;
+mod silence;
 mod pace;
 mod streams;
 mod close;

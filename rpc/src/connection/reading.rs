@@ -9,20 +9,19 @@
 //! The reader waits for nobody but the peer, with two exceptions, which are the back-pressure of the protocol:
 //! too many requests wait for a worker, or the peer does not read what it is answered.
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use grapeshot_core::{Reason, WaitLimit, now, with_time_limit, with_timeout, yield_now};
+use grapeshot_core::{Reason, WaitLimit, with_time_limit, with_timeout, yield_now};
 
 use super::close::CloseReason;
-use super::pace::Pace;
 use super::shared::Shared;
+use super::silence::{Arrived, Silence};
 use super::writing;
 use crate::error::{CallError, Failure};
-use crate::proto::{self, Concerns, Extension, ItemRun, Message, Scan, ScanError, Scanner};
+use crate::proto::{self, Concerns, ItemRun, Message, Scan, ScanError, Scanner};
 use crate::value::Encoded;
 
 /// How many bytes are read at a time once as much has come at once, unless a message is larger.
@@ -34,9 +33,6 @@ const FIRST_BYTES: usize = 1 << 10;
 /// How many bytes of items are handed over in a row before those that they are for have a turn: the items are then in the
 /// processor's cache still, and what is granted for them leaves sooner.
 const ITEM_BYTES_IN_A_ROW: usize = READ_BYTES / 2;
-
-/// How long a peer is silent before what a large buffer takes is given back.
-const QUIET_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a connection that is over may take to write what has been said, and to see the peer's end.
 pub(super) const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -136,20 +132,13 @@ struct Reading<'a> {
     passed: u64,
     /// How many bytes of items were handed over since others had a turn.
     items_passed: usize,
-    heard: Instant,
-    /// When a message of a call last came.
-    used: Cell<Instant>,
-    pace: Pace,
-    pinged: bool,
-    /// When the reader last meant to look at the limits.
-    look_at: Option<Instant>,
+    silence: Silence,
 }
 
 impl<'a> Reading<'a> {
     fn new(shared: &'a Rc<Shared>) -> Reading<'a> {
         let longest = longest(shared, 0);
         let scanner = Scanner::new(longest, shared.limits.depth);
-        let opened = now();
         let buf = vec![0; FIRST_BYTES];
         Reading {
             shared,
@@ -161,11 +150,7 @@ impl<'a> Reading<'a> {
             end: 0,
             passed: 0,
             items_passed: 0,
-            heard: opened,
-            used: Cell::new(opened),
-            pace: Pace::new(&shared.limits),
-            pinged: false,
-            look_at: None,
+            silence: Silence::new(&shared.limits),
         }
     }
 
@@ -252,13 +237,8 @@ impl<'a> Reading<'a> {
     /// Reads what comes.
     fn read(&mut self) -> Result<(), CloseReason> {
         self.make_room();
-        match self.start == self.end {
-            true => self.pace.rest(),
-            false => self.pace.note(self.passed, now()),
-        }
-        let next_look = self.next_look();
-        self.look_at = next_look;
-        if next_look.is_some_and(|next_look| next_look <= self.heard) {
+        let (next_look, is_due) = self.silence.begin(self.shared, self.arrived());
+        if is_due {
             // Something has come just before, and might again, so that no wait would ever be too long.
             self.look()?;
         }
@@ -268,37 +248,16 @@ impl<'a> Reading<'a> {
             Ok(0) => Err(CloseReason::Truncated { bytes: self.end - self.start }),
             Ok(count) => {
                 self.end += count;
-                self.heard = now();
-                self.pinged = false;
+                self.silence.end();
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.look_at = None;
-                self.look()
-            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.look(),
             Err(error) => Err(CloseReason::Lost(Arc::new(error))),
         }
     }
 
-    /// When to look at the next of the limits, if nothing comes.
-    ///
-    /// What comes puts the limits off. But a look for which there turns out to be no reason, once in a while, costs less
-    /// than to reckon anew with each message.
-    fn next_look(&self) -> Option<Instant> {
-        let is_plain = self.start == self.end && !self.holds_more();
-        match self.look_at.filter(|&look_at| is_plain && look_at > self.heard) {
-            Some(look_at) => Some(look_at),
-            None => self.next_limit(),
-        }
-    }
-
-    /// When the next of the limits passes, if nothing comes.
-    fn next_limit(&self) -> Option<Instant> {
-        let heartbeat =
-            self.heartbeat().and_then(|beat| self.heard.checked_add(if self.pinged { beat * 2 } else { beat }));
-        let idle = self.idle_limit().and_then(|limit| self.used.get().checked_add(limit));
-        let quiet = self.holds_more().then(|| self.heard.checked_add(QUIET_AFTER)).flatten();
-        [heartbeat, idle, quiet, self.pace.deadline(self.end - self.start)].into_iter().flatten().min()
+    fn arrived(&self) -> Arrived {
+        Arrived { passed: self.passed, bytes: self.end - self.start, holds_more: self.holds_more() }
     }
 
     /// Whether the buffer is larger than a silent connection needs.
@@ -306,53 +265,19 @@ impl<'a> Reading<'a> {
         self.start == self.end && self.buf.len() > FIRST_BYTES
     }
 
-    /// How long the peer may be silent, if this side would ask it for a sign of life. Whether it does is agreed on
-    /// while the reader waits.
-    fn heartbeat(&self) -> Option<Duration> {
-        self.shared.limits.heartbeat.filter(|_| self.shared.offered.contains(Extension::Ping))
-    }
-
-    fn idle_limit(&self) -> Option<Duration> {
-        self.shared.limits.idle_timeout.filter(|_| self.shared.closes_when_idle)
-    }
-
-    /// Nothing came in time: asks for a sign of life, or ends what has been silent, slow or idle for too long.
+    /// Looks at the limits on silence.
     fn look(&mut self) -> Result<(), CloseReason> {
-        let now = now();
-        let passed = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
-        let bytes = self.end - self.start;
-        if self.holds_more() && passed(self.heard, QUIET_AFTER) {
+        if self.holds_more() && self.silence.is_long() {
             self.buf = vec![0; FIRST_BYTES];
         }
-        if let Some(began) = self.pace.began().filter(|_| self.pace.deadline(bytes).is_some_and(|until| until <= now)) {
-            return Err(CloseReason::TooSlow { bytes, waited: now.saturating_duration_since(began) });
-        }
-        if let Some(limit) = self.heartbeat().filter(|&limit| passed(self.heard, limit)) {
-            if !self.shared.has(Extension::Ping) {
-                self.heard = now;
-            } else if !self.pinged {
-                self.pinged = true;
-                self.shared.say(|out| proto::append_ping(out, self.passed));
-            } else if passed(self.heard, limit * 2) {
-                return Err(CloseReason::Silent { limit });
-            }
-        }
-        if let Some(limit) = self.idle_limit() {
-            let spoke = self.shared.spoke.replace(false);
-            if spoke || self.shared.calls.len() > 0 || !self.shared.jobs.is_idle() {
-                self.used.set(now);
-            } else if passed(self.used.get(), limit) {
-                return Err(CloseReason::Idle { limit });
-            }
-        }
-        Ok(())
+        self.silence.look(self.shared, self.arrived())
     }
 
     fn dispatch(&self, frame: &[u8]) -> Result<(), CloseReason> {
         let shared = self.shared;
         let message = Message::parse(frame);
         if !matches!(message, Ok(Message::Ping { .. } | Message::Pong { .. })) {
-            self.used.set(self.heard);
+            self.silence.note_use();
         }
         match message {
             Ok(Message::Response { id, error, result }) => shared

@@ -65,6 +65,7 @@ impl<T, R> CalleeStreaming<T, R> {
 
 impl<T: DeserializeOwned, R> CalleeStreaming<T, R> {
     /// Waits for the next item; `None` when the callee has answered.
+    /// Lets others run once in a while although one is there.
     ///
     /// # Errors
     ///

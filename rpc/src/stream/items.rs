@@ -55,6 +55,7 @@ impl<T> Items<T> {
 
 impl<T: DeserializeOwned> Items<T> {
     /// Waits for the next item; `None` when the caller has ended its stream.
+    /// Lets others run once in a while although one is there.
     ///
     /// # Errors
     ///
