@@ -24,6 +24,8 @@ pub struct Limits {
     pub calls: usize,
     /// Bytes that wait to be written, before whoever adds to them waits. 1 MiB.
     pub unsent_bytes: usize,
+    /// Bytes of answers that wait for the peer to read, beside those, before none of its further calls is started. 16 MiB.
+    pub answer_bytes: usize,
     /// Bytes of a stream that the peer may send ahead of its reader. 256 KiB.
     pub window_bytes: usize,
     /// Calls of the peer a second, and twice as many at once; `None` for any.
@@ -67,6 +69,7 @@ impl Default for Limits {
             waiting_bytes: 1 << 20,
             calls: 4096,
             unsent_bytes: 1 << 20,
+            answer_bytes: 16 << 20,
             window_bytes: 256 << 10,
             calls_per_second: None,
             metadata_pairs: 64,

@@ -3,9 +3,9 @@
 
 mod peer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use grapeshot_core::{current_deadline, now, sleep, test, with_timeout};
+use grapeshot_core::{current_deadline, now, read_clock, sleep, test, with_timeout};
 use grapeshot_net::memory;
 use grapeshot_rpc::{
     CallError, CallOptions, CallerExt, Connection, Context, Extensions, Failure, Limits, Router, Value,
@@ -115,6 +115,29 @@ fn a_method_of_a_caller_that_says_nothing_has_a_limit_too() {
         let (mut peer, _server) = Peer::of(sleeper(&test::Log::new()), limits);
         peer.request(1, "sleep", vec![60.into()]);
         assert_eq!(peer.failure(1).0, Failure::DEADLINE);
+    });
+}
+
+/// The clock of a runtime stands still while a coroutine computes.
+#[test]
+fn the_time_of_a_call_begins_when_it_is_made_however_long_its_caller_has_computed() {
+    fn compute(time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {}
+    }
+    test::Test::new().real_time().run(|| {
+        let service = Router::new()
+            .method("left", |()| Ok(current_deadline().map(|deadline| (deadline - read_clock()).as_millis() as u64)));
+        let (client, _server) = pair(service, Extensions::Agree);
+        client.call::<Option<u64>>("left", &()).unwrap();
+        compute(2 * SECOND);
+        let left: Option<u64> = client.call_with(&within(2 * SECOND), "left", &()).unwrap();
+        assert!(left.is_some_and(|left| left <= 2000), "{left:?}");
+        let left = with_timeout(60 * SECOND, || {
+            compute(SECOND);
+            client.call_with::<Option<u64>>(&within(3600 * SECOND), "left", &()).unwrap()
+        });
+        assert!(left.unwrap().is_some_and(|left| left <= 59_000), "{left:?}");
     });
 }
 

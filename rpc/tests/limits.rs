@@ -174,6 +174,35 @@ fn a_peer_that_does_not_read_holds_back_methods_and_then_loses_the_connection() 
 }
 
 #[test]
+fn calls_whose_answers_nobody_reads_are_not_started() {
+    const ANSWER: usize = 64 << 10;
+    const CALLS: u32 = 100;
+    test::run(|| {
+        let ran = Rc::new(Cell::new(0));
+        let counted = ran.clone();
+        let service = Router::new().method("much", move |()| {
+            counted.set(counted.get() + 1);
+            Ok("x".repeat(ANSWER))
+        });
+        let limits = limits(|limits| {
+            limits.unsent_bytes = ANSWER;
+            limits.answer_bytes = 3 * ANSWER;
+        });
+        let (mut peer, _server) = Peer::of(service, limits);
+        for id in 0..CALLS {
+            peer.request(id, "much", vec![]);
+        }
+        sleep(SECOND);
+        // One is under way, one or two wait to be written, and four with their workers.
+        assert!((4..=8).contains(&ran.get()), "{}", ran.get());
+        for _ in 0..CALLS {
+            assert_eq!(peer.next().unwrap()[3].as_str().unwrap().len(), ANSWER);
+        }
+        assert_eq!(ran.get(), CALLS);
+    });
+}
+
+#[test]
 fn a_request_larger_than_the_peer_takes_is_not_sent() {
     test::run(|| {
         let (near, far) = memory::pair();

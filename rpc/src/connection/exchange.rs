@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{current_deadline, now};
+use grapeshot_core::{current_deadline, now, read_clock};
 
 use super::calls::unwinding;
 use super::shared::Shared;
@@ -33,13 +33,16 @@ pub(crate) struct Pending {
 #[derive(Clone, Copy)]
 struct Patience {
     limit: Option<Duration>,
+    began: Instant,
     deadline: Option<Instant>,
 }
 
 impl Patience {
     fn of(shared: &Shared, options: &CallOptions) -> Patience {
         let limit = options.timeout.or(shared.limits.call_timeout);
-        Patience { limit, deadline: Shared::deadline_after(limit) }
+        // Read anew: the caller may have computed for a while since its thread's clock was, and its time begins now.
+        let began = read_clock();
+        Patience { limit, began, deadline: limit.and_then(|limit| began.checked_add(limit)) }
     }
 
     fn timed_out(self, sent: bool) -> CallError {
@@ -52,7 +55,7 @@ impl Patience {
             (Some(own), Some(ambient)) => Some(own.min(ambient)),
             (own, ambient) => own.or(ambient),
         };
-        nearest.map(|deadline| deadline.saturating_duration_since(now()))
+        nearest.map(|deadline| deadline.saturating_duration_since(now().max(self.began)))
     }
 }
 

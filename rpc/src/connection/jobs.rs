@@ -5,6 +5,7 @@
 //! - Jobs are started in the order in which they came, a notification's among them.
 //! - While a notification runs nothing that came after it is started, so that a request sees what the notification did.
 //!   The exception: while this side waits for an answer of the peer, which may not come before that later request is served.
+//! - None is started while the answers of others wait for the peer to read, once they are larger than a limit together.
 //! - At most `in_flight` jobs run; what waits is bounded in bytes by whoever adds.
 
 use std::cell::{Cell, RefCell};
@@ -75,6 +76,9 @@ pub(super) struct Jobs {
     held_bytes: Cell<usize>,
     active: RefCell<HashMap<u32, Active, Seeded>>,
     running: Cell<usize>,
+    /// Bytes of answers whose workers wait for the peer to read.
+    answer_bytes: Cell<usize>,
+    most_answer_bytes: usize,
     /// How many of those that run are notifications.
     notifications: Cell<usize>,
     in_flight: usize,
@@ -82,13 +86,15 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn new(in_flight: usize) -> Jobs {
+    pub(super) fn new(in_flight: usize, most_answer_bytes: usize) -> Jobs {
         Jobs {
             queue: RefCell::default(),
             queued_bytes: Cell::new(0),
             held_bytes: Cell::new(0),
             active: RefCell::new(HashMap::with_hasher(Seeded(random_u64()))),
             running: Cell::new(0),
+            answer_bytes: Cell::new(0),
+            most_answer_bytes,
             notifications: Cell::new(0),
             in_flight: in_flight.max(1),
             spare: RefCell::default(),
@@ -241,7 +247,15 @@ impl Jobs {
 
     /// Whether a job that came now could be started.
     pub(super) fn may_start(&self, calls_out: bool) -> bool {
-        self.running.get() < self.in_flight && (self.notifications.get() == 0 || calls_out)
+        self.running.get() < self.in_flight
+            && self.answer_bytes.get() <= self.most_answer_bytes
+            && (self.notifications.get() == 0 || calls_out)
+    }
+
+    /// Counts an answer that waits for the peer to read, until what comes back is dropped.
+    pub(super) fn hold_answer(&self, bytes: usize) -> HeldAnswer<'_> {
+        self.answer_bytes.set(self.answer_bytes.get() + bytes);
+        HeldAnswer { jobs: self, bytes }
     }
 
     /// Whether every job that runs may be waiting for the peer, which then must not wait for them.
@@ -269,6 +283,18 @@ impl Jobs {
     /// Whether no call of the peer waits or runs.
     pub(super) fn is_idle(&self) -> bool {
         self.running.get() == 0 && !self.is_waiting()
+    }
+}
+
+/// An answer that waits for the peer to read.
+pub(super) struct HeldAnswer<'a> {
+    jobs: &'a Jobs,
+    bytes: usize,
+}
+
+impl Drop for HeldAnswer<'_> {
+    fn drop(&mut self) {
+        self.jobs.answer_bytes.set(self.jobs.answer_bytes.get() - self.bytes);
     }
 }
 

@@ -96,7 +96,7 @@ impl Shared {
         let shared = Rc::new(Shared {
             output: Rc::new(Output::new(limits.unsent_bytes)),
             calls: Calls::new(limits.calls),
-            jobs: Jobs::new(limits.in_flight),
+            jobs: Jobs::new(limits.in_flight, limits.answer_bytes),
             streams: Streams::new(&limits),
             longest: Cell::new(limits.frame_bytes),
             agreed: Cell::new(ExtensionSet::PLAIN),

@@ -133,6 +133,7 @@ impl Shared {
         timed.end(result.as_ref().err());
         self.jobs.recycle(job);
         if running.id.is_some() && self.output.is_full() {
+            let _held = self.jobs.hold_answer(result.as_ref().map_or(0, |answer| answer.as_bytes().len()));
             self.output.wait_for_room(None);
         }
         running.answer(&result);
