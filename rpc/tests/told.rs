@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{sleep, spawn, test};
+use grapeshot_core::{coroutines, sleep, spawn, test};
 use grapeshot_net::memory;
 use grapeshot_rpc::auth::AuthKey;
 use grapeshot_rpc::middleware::{CallerWith, Logging, Metrics, ServiceWith};
@@ -123,6 +123,31 @@ fn a_call_that_ends_with_its_connection_is_logged_as_well() {
         far.wait_closed();
         assert!(call.join().unwrap().is_err());
         assert_eq!(entries.take(), [(Some(Failure::CANCELLED), SECOND)]);
+    });
+}
+
+#[test]
+fn a_coroutine_that_serves_a_call_is_named_by_the_method_and_the_peer() {
+    test::run(|| {
+        let (near, far) = memory::pair();
+        let _far = Connection::over(far).service(service()).accept().unwrap();
+        let near = Connection::over(near).open().unwrap();
+        let names = || -> Vec<String> { coroutines().into_iter().filter_map(|coroutine| coroutine.name).collect() };
+        let sleeping = "rpc call sleep from an unknown peer";
+        let calls: Vec<_> = (0..3)
+            .map(|_| {
+                let near = near.clone();
+                spawn(move || near.call::<()>("sleep", &(1,)))
+            })
+            .collect();
+        sleep(SECOND / 2);
+        assert_eq!(names().iter().filter(|name| *name == sleeping).count(), 3, "{:?}", names());
+        calls.into_iter().for_each(|call| call.join().unwrap().unwrap());
+        // A worker that stays is named anew, and not by all that a peer makes up.
+        let long = format!("\n{}", "é".repeat(1000));
+        let _ = near.call::<()>(&long, &());
+        let shown = format!("rpc call \\n{} from an unknown peer", "é".repeat(63));
+        assert!(names().contains(&shown), "{:?}", names());
     });
 }
 

@@ -44,7 +44,11 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn method(&self) -> &str {
         // It was UTF-8 when the message was parsed.
-        std::str::from_utf8(&self.frame[self.method.clone()]).unwrap_or_default()
+        std::str::from_utf8(self.method_bytes()).unwrap_or_default()
+    }
+
+    pub(super) fn method_bytes(&self) -> &[u8] {
+        &self.frame[self.method.clone()]
     }
 
     pub(super) fn params(&self) -> &[u8] {

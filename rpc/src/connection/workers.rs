@@ -21,8 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::{
-    Builder, Panic, Reason, TimedOut, Unparked, is_cancellation, now, read_clock, report_panic, with_time_limit,
-    yield_now,
+    Builder, Panic, Reason, TimedOut, Unparked, current, is_cancellation, now, read_clock, report_panic,
+    with_time_limit, yield_now,
 };
 
 use super::admission::busy;
@@ -41,6 +41,9 @@ const MOST_IN_A_ROW: usize = 32;
 /// How many workers stay for the next calls, and how long.
 const MOST_IDLE: usize = 2;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much of a method's name is shown in that of its coroutine.
+const SHOWN_CHARS: usize = 64;
 
 impl Shared {
     /// Makes sure that a worker is on its way, if a job can be started.
@@ -80,6 +83,7 @@ impl Shared {
     /// A worker's life.
     fn work(self: &Rc<Shared>) {
         self.worker_comes.set(false);
+        let mut named = Vec::new();
         loop {
             let mut left = MOST_IN_A_ROW;
             while left > 0
@@ -90,6 +94,7 @@ impl Shared {
                     self.call_a_worker();
                 }
                 self.ease();
+                self.show(&job, &mut named);
                 self.run(job);
                 self.ease();
             }
@@ -107,6 +112,19 @@ impl Shared {
                 return;
             }
             self.worker_comes.set(false);
+        }
+    }
+
+    /// Names the worker by what it runs, unless it ran the same before.
+    fn show(&self, job: &Job, named: &mut Vec<u8>) {
+        if named != job.method_bytes() {
+            named.clear();
+            if job.method_bytes().len() <= 4 * SHOWN_CHARS {
+                named.extend_from_slice(job.method_bytes());
+            }
+            // It is the peer who chose it.
+            let method: String = job.method().chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+            current().set_name(format!("rpc call {method} from {}", self.identity()));
         }
     }
 
