@@ -153,7 +153,6 @@ fn an_own_object_above_the_limit_is_refused_and_the_next_is_sent() {
 fn what_is_no_object_is_named_and_the_next_one_is_read() {
     test::run(|| {
         let bad: &[&[u8]] = &[
-            b"",                     // nothing
             b"\xc1",                 // no MessagePack
             b"\xa5grap",             // cut short
             b"\x01\x02",             // two values
@@ -166,6 +165,18 @@ fn what_is_no_object_is_named_and_the_next_one_is_read() {
             let error = connection.recv::<Value>().unwrap_err();
             assert!(matches!(error, ObjectError::Malformed(_)), "{content:02x?}: {error:?}");
             assert_eq!(connection.recv::<u8>().unwrap(), Some(7), "{content:02x?}");
+        }
+    });
+}
+
+#[test]
+fn an_empty_frame_is_a_demand_for_a_key_and_the_end_after_it_stays_that() {
+    test::run(|| {
+        let connection = hearing(&[frame(b""), frame(b"\x07"), frame(b"")].concat());
+        assert!(matches!(connection.recv::<Value>(), Err(ObjectError::KeyDemanded)));
+        assert_eq!(connection.recv::<u8>().unwrap(), Some(7));
+        for _ in 0..3 {
+            assert!(matches!(connection.recv::<Value>(), Err(ObjectError::KeyDemanded)));
         }
     });
 }

@@ -136,6 +136,69 @@ fn nothing_is_read_of_a_client_that_has_not_proven_itself() {
     });
 }
 
+/// What a client hears that has forgotten to authenticate, once it has sent this; with the server's own error.
+fn forgetful(said: Option<&str>) -> (Result<Option<String>, ObjectError>, ObjectError) {
+    let (near, far) = pair();
+    let server = spawn(move || Connection::new(far).demanding(key()).recv::<String>().unwrap_err());
+    let near = Connection::new(near);
+    if let Some(said) = said {
+        near.send(said).unwrap();
+    }
+    let heard = near.recv();
+    assert!(matches!(heard, Ok(None)) || near.recv::<u8>().is_err(), "and it stays out: {heard:?}");
+    (heard, server.join().unwrap())
+}
+
+#[test]
+fn a_client_that_forgets_to_prove_itself_hears_of_it_whatever_it_sends() {
+    test::run(|| {
+        for said in [None, Some(""), Some("hello"), Some("forty bytes, of one who knows of no keys")] {
+            let began = now();
+            let (heard, error) = forgetful(said);
+            assert!(matches!(heard, Err(ObjectError::KeyDemanded)), "{said:?}: {heard:?}");
+            let is_silent = said.is_none();
+            assert_eq!(matches!(error, ObjectError::HandshakeTimedOut { .. }), is_silent, "{said:?}: {error:?}");
+            assert_eq!(now() - began, Duration::from_secs(if is_silent { 5 } else { 0 }), "{said:?}");
+            assert_eq!(std::io::Error::from(heard.unwrap_err()).kind(), ErrorKind::PermissionDenied);
+        }
+        // A text of 31 bytes has a frame of 32 bytes, and passes for a nonce.
+        let (heard, error) = forgetful(Some("a text that has 31 bytes in all"));
+        assert!(heard.is_err(), "{heard:?}");
+        assert!(matches!(error, ObjectError::HandshakeTimedOut { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_client_that_forgets_to_prove_itself_hears_of_it_over_a_socket() {
+    Test::new().real_time().run(|| {
+        let listener = Listener::bind("127.0.0.1:0", key()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = spawn(move || listener.accept().unwrap().0.recv::<String>());
+        let client = Connection::new(TcpStream::connect(address).unwrap());
+        client.send("hello").unwrap();
+        let heard = client.recv::<String>();
+        assert!(matches!(heard, Err(ObjectError::KeyDemanded)), "{heard:?}");
+        assert!(server.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_refusal_for_which_there_is_no_room_holds_nobody_up() {
+    test::run(|| {
+        // The server's nonce fills it, and the client reads nothing.
+        let (mut near, far) = Builder::new().capacity(36).pair();
+        near.write_all(&[&[0, 0, 0, 32][..], &[7; 32]].concat()).unwrap();
+        let server = spawn(move || {
+            let far = Connection::new(far).demanding(key());
+            (far.handshake().unwrap_err(), now())
+        });
+        let began = now();
+        let (error, ended) = server.join().unwrap();
+        assert!(matches!(error, ObjectError::HandshakeTimedOut { .. }), "{error:?}");
+        assert_eq!(ended - began, Duration::from_secs(5));
+    });
+}
+
 #[test]
 fn a_handshake_that_ends_early_is_an_error_on_either_side_wherever_it_ends() {
     for at in 0..72 {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ObjectError;
-use super::handshake::{Role, handshake};
+use super::handshake::{Role, handshake, refuse};
 use super::incoming::Incoming;
 use crate::auth::{AuthKey, Keys};
 use crate::limits::Limits;
@@ -61,6 +61,8 @@ pub struct Connection<S> {
     /// Why nothing can be sent any more.
     sending: Mutex<Option<ObjectError>>,
     receiving: Mutex<Incoming>,
+    /// The last frame was the one by which a peer refuses who has not authenticated.
+    was_refused: Cell<bool>,
 }
 
 /// What comes before the first object.
@@ -95,6 +97,9 @@ where
 {
     /// Takes a stream, with nobody asked who they are: see [`authenticate`](Self::authenticate) and
     /// [`demanding`](Self::demanding).
+    ///
+    /// Where the peer demands a key and this side does not authenticate, what is sent goes unread, without an error;
+    /// [`recv`](Self::recv) says [`ObjectError::KeyDemanded`].
     pub fn new(stream: S) -> Connection<S> {
         let connection = Connection {
             stream,
@@ -106,6 +111,7 @@ where
             peer_key: RefCell::new(None),
             sending: Mutex::new(None),
             receiving: Mutex::new(Incoming::default()),
+            was_refused: Cell::new(false),
         };
         connection.limits(&Limits::default())
     }
@@ -196,6 +202,7 @@ where
                 Ok(())
             }
             Err(error) => {
+                refuse(&role, &self.stream);
                 *gate = Gate::Failed(error.clone());
                 Err(error)
             }
@@ -234,7 +241,7 @@ where
     /// # Errors
     ///
     /// [`ObjectError::Malformed`] and [`ObjectError::Unfit`], after which the next object can be received;
-    /// [`ObjectError::TooLarge`], [`ObjectError::Truncated`] and [`ObjectError::Io`]; those of
+    /// [`ObjectError::KeyDemanded`], [`ObjectError::TooLarge`], [`ObjectError::Truncated`] and [`ObjectError::Io`]; those of
     /// [`handshake`](Self::handshake).
     ///
     /// # Cancellation
@@ -243,10 +250,15 @@ where
     pub fn recv<T: DeserializeOwned>(&self) -> Result<Option<T>, ObjectError> {
         self.handshake()?;
         let mut incoming = self.receiving.lock();
-        match incoming.frame(self.framed, &self.stream)? {
-            Some(place) => self.decode(incoming.content(place)).map(Some),
-            None => Ok(None),
+        let Some(place) = incoming.frame(self.framed, &self.stream)? else {
+            return if self.was_refused.get() { Err(ObjectError::KeyDemanded) } else { Ok(None) };
+        };
+        let content = incoming.content(place);
+        self.was_refused.set(content.is_empty() && self.peer_key.borrow().is_none());
+        if self.was_refused.get() {
+            return Err(ObjectError::KeyDemanded);
         }
+        self.decode(content).map(Some)
     }
 
     fn decode<T: DeserializeOwned>(&self, content: &[u8]) -> Result<T, ObjectError> {

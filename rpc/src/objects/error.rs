@@ -39,6 +39,9 @@ pub enum ObjectError {
     Encode(EncodeError),
     /// The peer does not accept this side's proof: its key is another.
     Refused,
+    /// The peer demands a key, and this side has not [authenticated](super::Connection::authenticate): an empty frame came
+    /// for an object. What was sent was not received.
+    KeyDemanded,
     /// The peer has not proven that it knows the key.
     Unproven(AuthFault),
     /// The handshake took longer than the limit.
@@ -66,6 +69,9 @@ impl fmt::Display for ObjectError {
             ObjectError::Unfit(reason) => write!(f, "an object is not of the type asked for: {reason}"),
             ObjectError::Encode(error) => write!(f, "an object cannot be encoded: {error}"),
             ObjectError::Refused => f.write_str("the peer refused this side's proof: its key is another"),
+            ObjectError::KeyDemanded => f.write_str(
+                "the peer demands a key, and this side has not authenticated: an empty frame came for an object",
+            ),
             ObjectError::Unproven(fault) => write!(f, "the peer has not proven that it knows the key: {fault}"),
             ObjectError::HandshakeTimedOut { limit } => write!(f, "the handshake was not done within {limit:?}"),
             ObjectError::NoRandom => f.write_str("the system has no random numbers"),
@@ -130,7 +136,9 @@ impl From<ObjectError> for io::Error {
                 io::ErrorKind::InvalidData
             }
             ObjectError::Encode(_) => io::ErrorKind::InvalidInput,
-            ObjectError::Refused | ObjectError::Unproven(_) => io::ErrorKind::PermissionDenied,
+            ObjectError::Refused | ObjectError::KeyDemanded | ObjectError::Unproven(_) => {
+                io::ErrorKind::PermissionDenied
+            }
             ObjectError::HandshakeTimedOut { .. } => io::ErrorKind::TimedOut,
             ObjectError::Abandoned => io::ErrorKind::NotConnected,
             ObjectError::NoRandom => io::ErrorKind::Other,

@@ -1,6 +1,9 @@
 //! The exchange before the first object: the steps of [`proto::auth`](crate::proto::auth) in frames of 32 bytes.
 
 use std::io::{Read, Write};
+use std::time::Duration;
+
+use grapeshot_core::with_timeout;
 
 use super::error::ObjectError;
 use super::incoming::Incoming;
@@ -8,7 +11,7 @@ use crate::auth::{AuthKey, Keys, nonce};
 use crate::proto::auth::{AuthFault, ClientExchange, Labels, PROOF_BYTES, ServerExchange};
 use crate::proto::{Framed, FramedError};
 
-/// Says that a proof is not accepted.
+/// Says that a proof is not accepted, or that none came. No object is as short.
 const REFUSAL: &[u8] = &[];
 
 /// Which side of the exchange this is.
@@ -32,6 +35,27 @@ where
     }
 }
 
+/// Tells a client that it does not get in, as far as that can be done without waiting.
+pub(super) fn refuse<S>(role: &Role, stream: &S)
+where
+    for<'a> &'a S: Write,
+{
+    if let Role::Server(_) = role {
+        // Whether the peer still listens changes nothing, nor does whether there is room.
+        let _ = with_timeout(Duration::ZERO, || send(stream, REFUSAL));
+    }
+}
+
+fn send<S>(mut stream: &S, content: &[u8]) -> Result<(), ObjectError>
+where
+    for<'a> &'a S: Write,
+{
+    let mut frame = Vec::new();
+    Framed::new(PROOF_BYTES).append(&mut frame, content)?;
+    stream.write_all(&frame)?;
+    Ok(stream.flush()?)
+}
+
 struct Steps<'a, S> {
     stream: &'a S,
     incoming: &'a mut Incoming,
@@ -43,9 +67,9 @@ where
 {
     fn as_client(&mut self, key: &AuthKey) -> Result<String, ObjectError> {
         let (mut exchange, begin) = ClientExchange::begin(Labels::OBJECTS, nonce()?);
-        self.send(&begin)?;
+        send(self.stream, &begin)?;
         let challenge = self.receive()?;
-        self.send(&exchange.challenged(&challenge, key)?)?;
+        send(self.stream, &exchange.challenged(&challenge, key)?)?;
         let answer = self.receive()?;
         if answer == REFUSAL {
             return Err(ObjectError::Refused);
@@ -57,26 +81,11 @@ where
     fn as_server(&mut self, keys: &Keys) -> Result<String, ObjectError> {
         let mut exchange = ServerExchange::new(Labels::OBJECTS);
         let begin = self.receive()?;
-        self.send(&exchange.begin(&begin, nonce()?)?)?;
+        send(self.stream, &exchange.begin(&begin, nonce()?)?)?;
         let proof = self.receive()?;
-        match exchange.prove(&proof, keys) {
-            Ok(answer) => self.send(&answer)?,
-            Err(fault) => {
-                // Whether the peer still listens changes nothing.
-                let _ = self.send(REFUSAL);
-                return Err(fault.into());
-            }
-        }
+        send(self.stream, &exchange.prove(&proof, keys)?)?;
         let name = exchange.proven_key().and_then(|key| keys.name(key));
         Ok(name.unwrap_or_default().to_owned())
-    }
-
-    fn send(&mut self, content: &[u8]) -> Result<(), ObjectError> {
-        let mut frame = Vec::new();
-        Framed::new(PROOF_BYTES).append(&mut frame, content)?;
-        let mut stream = self.stream;
-        stream.write_all(&frame)?;
-        Ok(stream.flush()?)
     }
 
     fn receive(&mut self) -> Result<Vec<u8>, ObjectError> {

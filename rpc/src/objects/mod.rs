@@ -37,6 +37,10 @@
 //!   server ─► client   HMAC-SHA-256(key, "grapeshot objects 1 server" ‖ C ‖ S), or an empty frame and the end
 //! ```
 //!
+//! The empty frame is also the answer to a client that sends something else, or nothing in time: it is no object, and so
+//! one that has forgotten the handshake hears of it ([`ObjectError::KeyDemanded`]). An object of just 32 bytes passes for
+//! the client's: the server's then come in answer, which are hardly ever an object, and the empty frame after the limit.
+//!
 //! That is fifteen lines of any language with an HMAC; `objects_python.rs` among the tests has them in Python.
 //!
 //! # Invariants
