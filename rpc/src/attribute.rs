@@ -63,7 +63,9 @@
 ///   options say.
 /// - `notification`: nobody waits for an answer, and there is none.
 /// - `name = "nvim_command"`: its name on the wire, where the trait's is another one.
-/// - `alias = "sum"`: a former name, to which it still answers; there may be several.
+/// - `alias = "sum"`: a former name, to which it still answers; there may be several. The service's `name` stands before it
+///   as it does before the method's own: under `name = "calc"` it is `calc.sum`.
+/// - `full_alias = "sum"`: a former name with nothing before it, for a service that had no `name`, or another one.
 /// - `since = 2`: the version of the service that first had it, for the list of methods.
 ///
 /// # What a method takes

@@ -331,7 +331,7 @@ fn a_listing_tells_names_types_kinds_versions_and_what_methods_do() {
 fn a_prefix_stands_before_all_names() {
     #[grapeshot_rpc::service(name = "math", crate = grapeshot_rpc)]
     trait Doubler {
-        #[rpc(alias = "dbl")]
+        #[rpc(alias = "dbl", full_alias = "double")]
         fn double(&self, n: u32) -> u32;
 
         #[cfg(any())]
@@ -347,8 +347,10 @@ fn a_prefix_stands_before_all_names() {
     assert_eq!(client.double(4).unwrap(), 8);
     assert_eq!(client.caller().last().method, "math.double");
     assert_eq!(client.caller().raw("math.dbl", (4,)).unwrap(), Value::from(8));
+    assert_eq!(client.caller().raw("double", (4,)).unwrap(), Value::from(8), "its name before there was a prefix");
+    assert!(client.caller().raw("math.math.double", (4,)).is_err() && client.caller().raw("dbl", (4,)).is_err());
     let names: Vec<String> = DoublerService(Plain).methods().into_iter().map(|info| info.name).collect();
-    assert_eq!(names, ["math.double", "math.dbl"]);
+    assert_eq!(names, ["math.double", "math.dbl", "double"]);
 }
 
 #[test]

@@ -154,12 +154,15 @@ fn names(ident: &Ident, options: &MethodOptions, prefix: Option<&str>) -> Result
         Some(name) => (name.value(), name.span()),
         None => (ident.unraw().to_string(), ident.span()),
     };
-    let former = options.aliases.iter().map(|alias| (alias.value(), alias.span()));
-    let with_prefix = |(name, span)| match prefix {
-        Some(prefix) => (format!("{prefix}.{name}"), span),
-        None => (name, span),
+    let with_prefix = |name: String| match prefix {
+        Some(prefix) => format!("{prefix}.{name}"),
+        None => name,
     };
-    Ok(std::iter::once(own).chain(former).map(with_prefix).collect())
+    let former = options.aliases.iter().map(|alias| {
+        let name = alias.name.value();
+        (if alias.is_full { name } else { with_prefix(name) }, alias.name.span())
+    });
+    Ok(std::iter::once((with_prefix(own.0), own.1)).chain(former).collect())
 }
 
 fn check_signature(signature: &Signature) -> Result<()> {

@@ -42,10 +42,17 @@ pub(crate) enum Repeat {
     Sequenced,
 }
 
+/// A former name of a method.
+pub(crate) struct Alias {
+    pub(crate) name: LitStr,
+    /// The service's name does not stand before it.
+    pub(crate) is_full: bool,
+}
+
 /// The arguments of `#[rpc(…)]` on a method.
 pub(crate) struct MethodOptions {
     pub(crate) name: Option<LitStr>,
-    pub(crate) aliases: Vec<LitStr>,
+    pub(crate) aliases: Vec<Alias>,
     pub(crate) repeat: Repeat,
     pub(crate) is_notification: bool,
     pub(crate) since: u32,
@@ -65,7 +72,8 @@ impl MethodOptions {
         let Some(word) = meta.path.get_ident() else { return Err(unknown(meta)) };
         match word.to_string().as_str() {
             "name" => self.name = Some(method_name(meta)?),
-            "alias" => self.aliases.push(method_name(meta)?),
+            "alias" => self.aliases.push(Alias { name: method_name(meta)?, is_full: false }),
+            "full_alias" => self.aliases.push(Alias { name: method_name(meta)?, is_full: true }),
             "idempotent" => self.repeat(meta, Repeat::Idempotent)?,
             "sequenced" => self.repeat(meta, Repeat::Sequenced)?,
             "notification" => self.is_notification = true,
@@ -94,7 +102,7 @@ impl Default for MethodOptions {
 
 fn unknown(meta: &ParseNestedMeta<'_>) -> syn::Error {
     meta.error(
-        "`rpc` takes `idempotent` or `sequenced`, `notification`, `name = \"…\"`, `alias = \"…\"` and `since = VERSION`",
+        "`rpc` takes `idempotent` or `sequenced`, `notification`, `name = \"…\"`, `alias = \"…\"`, `full_alias = \"…\"` and `since = VERSION`",
     )
 }
 

@@ -87,6 +87,8 @@ fn a_name_that_is_taken_is_refused() {
     assert_refused("fn f(&self); fn f(&self);", "two methods answer to the name `f`");
     assert_refused("fn f(&self); #[rpc(name = \"f\")] fn g(&self);", "two methods answer to the name `f`");
     assert_refused("#[rpc(alias = \"g\")] fn f(&self); fn g(&self);", "two methods answer to the name `g`");
+    assert_refused("#[rpc(full_alias = \"g\")] fn f(&self); fn g(&self);", "two methods answer to the name `g`");
+    assert_refused("#[rpc(full_alias = \"$/hello\")] fn f(&self);", "belong to the protocol");
     assert_refused("fn with(&self);", "write `#[rpc(name = \"with\")]` above it");
     assert_refused("#[rpc(name = \"$/hello\")] fn f(&self);", "belong to the protocol");
     assert_refused("#[rpc(name = \"\")] fn f(&self);", "at least one character");
