@@ -12,7 +12,8 @@ use grapeshot_core::{Reason, TimeLimit, WaitQueue, shield, with_time_limit};
 /// The accept loop of a server, and its end.
 ///
 /// The servers of the suite are made with it, and one of your own can be: whoever has the [`handle`](Drain::handle)
-/// ends it, a cancellation does the same, and no connection that has been accepted is forgotten.
+/// ends it, a cancellation does the same, and no connection is forgotten that [`serve`](Drain::serve)'s `accept` has
+/// taken, as long as that does not wait before it has handed it over.
 /// Dropped without having served, it counts as ended.
 ///
 /// # Examples
@@ -79,8 +80,12 @@ impl Drain {
     /// Calls `accept` again and again until somebody asks for the drain, it fails or the coroutine is cancelled; then
     /// gives the listener to `finish`, which is not cut short by a cancellation.
     ///
-    /// `accept` accepts one connection and waits as it likes; a drain ends its wait. `finish` may still accept who has
-    /// connected already, drops the listener, and waits for what runs.
+    /// `accept` accepts one connection and hands it over, to a coroutine of a group for one. A drain cuts off whatever it
+    /// waits for, and what it holds then is dropped. So what has to be waited for, such as a place below a limit, is waited
+    /// for before the listener is asked, and nothing between that and the handing over: there the connection would be
+    /// lost. A handshake belongs to the connection's own coroutine.
+    ///
+    /// `finish` may still accept who has connected already, drops the listener, and waits for what runs.
     ///
     /// # Errors
     ///
@@ -155,6 +160,9 @@ impl ServerHandle {
     }
 
     /// Waits until `serve` is over, or the server was dropped without it.
+    ///
+    /// Not for what the server itself runs: the drain waits for a method or handler, which would wait here for the drain,
+    /// until the server's time limit for it cuts that off. It asks for the drain, and returns.
     ///
     /// # Cancellation
     ///

@@ -120,6 +120,11 @@ pub trait CallerExt: Caller {
 
     /// Sends a notification, to which no answer comes. Suspends only while the connection has too much to write.
     ///
+    /// A callee that refuses it drops it, and only its log tells: one that drains, one that has no such method, one whose
+    /// limits on calls or bytes are reached, and one that runs as many methods as it may
+    /// ([`Limits::in_flight`](crate::Limits::in_flight)) and waits for as many answers from here.
+    /// What has to arrive is a call.
+    ///
     /// # Errors
     ///
     /// See [`Caller::tell`].

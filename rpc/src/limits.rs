@@ -17,6 +17,9 @@ pub struct Limits {
     /// Raise the size of the stacks first ([`grapeshot_core::Runtime::stack_size`]).
     pub depth: usize,
     /// Calls of the peer that run at a time. 256; with 0 each is refused.
+    ///
+    /// Further ones wait. When that many run, and this side waits for as many answers of the peer, waiting could be for
+    /// ever: what waits and what comes is refused as [`BUSY`](crate::Failure::BUSY), and of notifications only the log tells.
     pub in_flight: usize,
     /// Bytes of the peer's requests that wait until another call ends, before the connection is read no further. 1 MiB.
     pub waiting_bytes: usize,
@@ -32,7 +35,10 @@ pub struct Limits {
     pub calls_per_second: Option<u32>,
     /// How many pairs of metadata a call may carry. 64.
     pub metadata_pairs: usize,
-    /// How many bytes a call's metadata may have. 8 KiB.
+    /// How many bytes may travel beside a call's parameters. 8 KiB.
+    ///
+    /// That is not the metadata alone but whatever a connection sends there: the time left, the number, the trace, the
+    /// window of a stream. With 0 each call is refused that has a time limit, as calls have by default.
     pub metadata_bytes: usize,
     /// How long a write may wait for a peer that does not read. 30 s.
     pub write_timeout: Duration,

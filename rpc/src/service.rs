@@ -18,6 +18,9 @@ use crate::value::Encoded;
 /// Calls and notifications of one connection begin in the order in which they came. What came after a notification begins when
 /// that has ended, so that a call sees what the notification did; unless this side waits for an answer of the same
 /// peer meanwhile.
+///
+/// A notification that is refused is lost, as nobody is told but the log: at a limit on calls or bytes, and when
+/// [`Limits::in_flight`](crate::Limits::in_flight) methods run that may all wait for their caller's answers in turn.
 pub trait Service {
     /// Runs a method. A notification's result is dropped, and its failure only logged.
     ///

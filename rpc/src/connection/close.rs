@@ -14,6 +14,10 @@ pub enum CloseReason {
     /// One side said that it takes no new calls, and the last one has ended.
     Drained,
     /// The peer ended it, between two messages.
+    ///
+    /// It counts as gone even where it has only ended its own side of the stream and still reads. Its requests that wait
+    /// are dropped, and those that run are cancelled without an answer; answers that were there before are still written.
+    /// Its notifications are served. So a plain peer reads its answers first, and closes then.
     PeerEnded,
     /// The peer ended it within a message.
     Truncated {

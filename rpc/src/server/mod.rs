@@ -41,6 +41,7 @@ const MOST_LAST: usize = 1024;
 /// A server of calls.
 ///
 /// All limits are on by default: see [`Limits`]. There are at most 10,000 connections at a time; more wait to be accepted.
+/// A client that ends its side of the stream is answered no more: see [`CloseReason::PeerEnded`].
 ///
 /// # Examples
 ///
@@ -223,7 +224,8 @@ impl Server {
         self.listening.local_addr()
     }
 
-    /// A way to end the server from another coroutine.
+    /// A way to end the server from another coroutine. A method of the server may ask for the drain, and must not wait for it:
+    /// see [`ServerHandle::wait`].
     pub fn handle(&self) -> ServerHandle {
         self.drain.handle()
     }
