@@ -18,7 +18,7 @@
 //!
 //! What JSON lacks is written as an object with one name that begins with a dollar sign, in both directions:
 //! `{"$bytes": "00ff"}`, `{"$ext": [1, "00ff"]}`, `{"$float": "NaN"}`, and `{"$map": [[key, value], …]}` for a map
-//! with keys that are no texts.
+//! with keys that are no texts. What MessagePack lacks, an integer of more than 64 bits, is a wrong argument.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -93,11 +93,50 @@ impl Arguments {
     }
 }
 
-fn encoded(params: &str) -> Result<Encoded, String> {
-    let params: Json = serde_json::from_str(params).map_err(|error| format!("the parameters are no JSON: {error}"))?;
+fn encoded(text: &str) -> Result<Encoded, String> {
+    let params: Json = serde_json::from_str(text).map_err(|error| format!("the parameters are no JSON: {error}"))?;
     let Json::Array(params) = params else { return Err(format!("the parameters are an array, not {params}")) };
+    refuse_huge_integers(text)?;
     let params = params.iter().map(from_json).collect::<Result<Vec<_>, _>>()?;
     Encoded::of(&params).map_err(|error| error.to_string())
+}
+
+/// Refuses integers of more than 64 bits, which MessagePack cannot carry and the reader of JSON makes floats of.
+///
+/// The text is JSON, so digits stand in numbers and strings alone.
+fn refuse_huge_integers(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        let token = &rest[at..];
+        rest = match token.strip_prefix('"') {
+            Some(string) => after_string(string),
+            None => token.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || ".+-".contains(c)),
+        };
+        let token = &token[..token.len() - rest.len()];
+        let is_integer = !token.contains(['"', '.', 'e', 'E']);
+        if is_integer && token.parse::<i64>().is_err() && token.parse::<u64>().is_err() {
+            let place = text.len() - rest.len() - token.len();
+            return Err(format!(
+                "the parameters hold the integer {token} at byte {place}, and MessagePack knows those from {} to {} alone",
+                i64::MIN,
+                u64::MAX
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What follows a string, of which the opening quotation mark is gone.
+fn after_string(text: &str) -> &str {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => drop(chars.next()),
+            _ => {}
+        }
+    }
+    chars.as_str()
 }
 
 /// The limit holds for everything together: the name, the connection, the call.

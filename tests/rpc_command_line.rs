@@ -78,6 +78,9 @@ fn every_value_comes_back_as_it_went() {
         json!(0.300_000_000_000_000_04),
         json!(f64::MAX),
         json!(-5e-324),
+        // What is a float there, and a text, though its digits are an integer that MessagePack lacks.
+        json!(18_446_744_073_709_551_616.0),
+        json!({"18446744073709551616": "\\\"18446744073709551616"}),
         json!(""),
         json!("\u{0}\"\\ \u{1f347}"),
         json!([[], [[]], {}]),
@@ -232,6 +235,8 @@ fn wrong_arguments_get_the_usage_and_code_1() {
         (&["--loud", "127.0.0.1:7000", "nop", "[]"], "--loud is no option"),
         (&["127.0.0.1:7000", "nop", "{}"], "the parameters are an array, not {}"),
         (&["127.0.0.1:7000", "nop", "["], "the parameters are no JSON"),
+        (&["127.0.0.1:7000", "nop", "[18446744073709551616]"], "the integer 18446744073709551616 at byte 1,"),
+        (&["127.0.0.1:7000", "nop", r#"["\\\"", {"1": [-9223372036854775809]}]"#], "-9223372036854775809 at byte 16,"),
         (&["127.0.0.1:7000", "nop", r#"[{"$bytes": "0"}]"#], "stands for nothing"),
         (&["127.0.0.1:7000", "nop", r#"[{"$ext": [128, ""]}]"#], "stands for nothing"),
     ] {
