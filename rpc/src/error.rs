@@ -46,7 +46,7 @@ impl Failure {
     pub const FORBIDDEN: i64 = -32005;
     /// A value is larger than a limit.
     pub const TOO_LARGE: i64 = -32006;
-    /// The call ran before under its sequence number, and its reply is kept no longer.
+    /// The call ran before under its sequence number, and its reply is kept no longer. What the method said, nobody knows.
     pub const REPLY_GONE: i64 = -32007;
     /// The callee has not given out this client id, or has forgotten it, so it cannot say whether the number has run: it did not run it.
     pub const UNKNOWN_CLIENT: i64 = -32008;
@@ -146,7 +146,8 @@ pub enum CallErrorKind {
     TimedOut,
     /// The callee cancelled the method. A caller that is cancelled itself unwinds, and sees no error.
     Cancelled,
-    /// The server's error, with its code and data: [`CallError::failure`] has them. It is an answer.
+    /// The server's error, with its code and data: [`CallError::failure`] has them. It is an answer;
+    /// only [`Failure::REPLY_GONE`] says that there was one, and that nobody knows it any more.
     Failed,
     /// One side cannot read what the other sent.
     Malformed,

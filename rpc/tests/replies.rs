@@ -235,6 +235,74 @@ fn a_number_whose_reply_was_dropped_is_not_run_again() {
     });
 }
 
+/// Makes a call and leaves it at once; the method runs on.
+fn call_and_leave(service: &Shared, method: &str, client: [u8; 16], number: u64) {
+    assert!(with_timeout(SECOND, || call(service, method, client, number)).is_err());
+}
+
+#[test]
+fn a_low_number_that_ended_last_keeps_its_reply() {
+    test::run(|| {
+        let service = service_with(|limits| limits.replies_per_client = 4);
+        let client = begin(&service);
+        let slow = spawn({
+            let service = service.clone();
+            move || call(&service, "slow", client, 1)
+        });
+        sleep(SECOND);
+        for number in 2..=9 {
+            call(&service, "bump", client, number).unwrap();
+        }
+        assert_eq!(slow.join().unwrap(), Ok(1));
+        assert_eq!(call(&service, "slow", client, 1), Ok(1), "it was the last to end");
+        for number in 2..=6 {
+            assert_eq!(code(call(&service, "bump", client, number)), Failure::REPLY_GONE);
+        }
+        assert_eq!(call(&service, "bump", client, 7), Ok(7));
+        assert_eq!((service.inner().runs.get(), service.counts().replies), (9, 4));
+    });
+}
+
+#[test]
+fn a_reply_that_nobody_was_there_for_outlives_those_that_were_handed_out() {
+    test::run(|| {
+        let service = service_with(|limits| limits.replies_per_client = 4);
+        let client = begin(&service);
+        call_and_leave(&service, "slow", client, 1);
+        assert!(service.wait_idle(None));
+        for number in 2..=100 {
+            call(&service, "bump", client, number).unwrap();
+        }
+        assert_eq!(call(&service, "slow", client, 1), Ok(1));
+        // Now it is one that was handed out, and the one that ended first.
+        call(&service, "bump", client, 101).unwrap();
+        assert_eq!(code(call(&service, "slow", client, 1)), Failure::REPLY_GONE);
+        assert_eq!((service.inner().runs.get(), service.counts().replies), (101, 4));
+    });
+}
+
+#[test]
+fn replies_that_nobody_comes_for_leave_half_of_the_places_to_others() {
+    test::run(|| {
+        let service = service_with(|limits| limits.replies_per_client = 4);
+        let client = begin(&service);
+        for number in 1..=6 {
+            call_and_leave(&service, "slow", client, number);
+            assert!(service.wait_idle(None));
+        }
+        for number in 7..=8 {
+            call(&service, "bump", client, number).unwrap();
+        }
+        for number in 1..=4 {
+            assert_eq!(code(call(&service, "slow", client, number)), Failure::REPLY_GONE);
+        }
+        for number in 5..=8 {
+            assert_eq!(call(&service, "bump", client, number), Ok(number));
+        }
+        assert_eq!((service.inner().runs.get(), service.counts().replies), (8, 4));
+    });
+}
+
 #[test]
 fn the_oldest_replies_of_all_go_when_their_bytes_are_too_many() {
     test::run(|| {

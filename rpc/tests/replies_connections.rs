@@ -9,10 +9,11 @@ use std::time::Duration;
 use grapeshot_core::{sleep, spawn, test};
 use grapeshot_net::memory;
 use grapeshot_rpc::reconnect::{ReconnectOptions, Reconnecting};
-use grapeshot_rpc::replies::AtMostOnce;
-use grapeshot_rpc::retry::Retrying;
+use grapeshot_rpc::replies::{AtMostOnce, BEGIN, ReplyLimits};
+use grapeshot_rpc::retry::{RetryOptions, Retrying};
 use grapeshot_rpc::{
-    CallError, CallOptions, Caller, CallerExt, Connection, Extensions, Outcome, Repeat, Router, Sequence, Service,
+    CallError, CallErrorKind, CallOptions, Caller, CallerExt, Connection, Extensions, Failure, Outcome, Repeat, Router,
+    Sequence, Service, Value,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,6 +60,23 @@ impl Place {
     }
 }
 
+/// A server that keeps few replies, with a method of 20 ms beside the slow one.
+fn place_keeping_few() -> (Rc<Place>, Rc<AtMostOnce<Router>>) {
+    let mut limits = ReplyLimits::default();
+    limits.replies_per_client = 16;
+    let kept = RefCell::default();
+    let place = Place::new(|router| {
+        let router = router.method("fast", |()| {
+            sleep(SECOND / 50);
+            Ok(())
+        });
+        let service = Rc::new(AtMostOnce::with_limits(router, limits));
+        kept.replace(Some(service.clone()));
+        service
+    });
+    (place, kept.take().unwrap())
+}
+
 fn numbered() -> CallOptions {
     CallOptions { repeat: Repeat::Sequenced, ..CallOptions::default() }
 }
@@ -79,6 +97,53 @@ fn a_call_whose_connection_is_cut_gets_its_reply_on_the_next_one() {
         let caller = place.caller();
         assert_eq!(call_and_cut(&place, &caller).unwrap(), 1);
         assert_eq!(place.runs.get(), 1);
+    });
+}
+
+#[test]
+fn a_slow_call_in_attempts_gets_its_reply_however_many_fast_ones_run_beside_it() {
+    test::run(|| {
+        let (place, service) = place_keeping_few();
+        let connection = place.connect().unwrap();
+        let options = RetryOptions { attempt_timeout: Some(SECOND / 10), ..RetryOptions::default() };
+        let caller = Rc::new(Retrying::new(connection).options(options));
+        let fast: Vec<_> = (0..8)
+            .map(|_| {
+                let caller = caller.clone();
+                spawn(move || {
+                    loop {
+                        caller.call_with::<()>(&numbered(), "fast", &()).unwrap();
+                    }
+                })
+            })
+            .collect();
+        for run in 1..=20 {
+            assert_eq!(caller.call_with::<u64>(&numbered(), "slow", &()).unwrap(), run);
+        }
+        fast.iter().for_each(|handle| handle.cancel());
+        assert_eq!(place.runs.get(), 20);
+        let counts = service.counts();
+        assert!(counts.answered_again > 0, "some ended between two attempts: {counts:?}");
+        assert_eq!((counts.refused, caller.counts().failed), (0, 0));
+    });
+}
+
+#[test]
+fn a_reply_that_is_gone_is_no_answer_of_the_methods() {
+    test::run(|| {
+        let mut limits = ReplyLimits::default();
+        limits.reply_bytes = 0;
+        let place = Place::new(|router| Rc::new(AtMostOnce::with_limits(router, limits)));
+        let caller = Retrying::new(place.connect().unwrap());
+        let sequence = |client, number| Some(Sequence { client, number, lowest: number });
+        let asking = CallOptions { sequence: sequence([0; 16], 0), ..CallOptions::default() };
+        let Value::Binary(id) = caller.call_with(&asking, BEGIN, &()).unwrap() else { panic!("no id") };
+        let options = CallOptions { sequence: sequence(id.try_into().unwrap(), 1), ..numbered() };
+        assert_eq!(caller.call_with::<u64>(&options, "slow", &()).unwrap(), 1);
+        let error = caller.call_with::<u64>(&options, "slow", &()).unwrap_err();
+        assert_eq!(error.failure().map(|failure| failure.code), Some(Failure::REPLY_GONE), "{error}");
+        assert_eq!((error.kind(), error.outcome()), (CallErrorKind::Failed, Outcome::Ran));
+        assert_eq!((place.runs.get(), caller.counts().failed), (1, 1));
     });
 }
 

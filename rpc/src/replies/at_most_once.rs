@@ -185,7 +185,7 @@ impl<S: Service> Run<S> {
 impl<S> Run<S> {
     fn end(&mut self, reply: Reply) {
         let Some(running) = self.running.take() else { return };
-        self.shared.store.borrow_mut().end(self.sequence, &reply);
+        self.shared.store.borrow_mut().end(self.sequence, &reply, running.is_awaited());
         running.end(reply);
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::kept::{Dropped, Replies};
 use super::number_set::NumberSet;
 use super::running::Running;
 use crate::error::Failure;
@@ -30,19 +31,7 @@ pub(super) struct Client {
     lowest: u64,
     running: BTreeMap<u64, Rc<Running>>,
     ended: NumberSet,
-    replies: BTreeMap<u64, Kept>,
-}
-
-struct Kept {
-    reply: Reply,
-    bytes: usize,
-}
-
-/// Replies that were let go.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Dropped {
-    pub(super) replies: usize,
-    pub(super) bytes: usize,
+    replies: Replies,
 }
 
 /// What is known of a number.
@@ -61,15 +50,16 @@ impl Client {
             lowest: 1,
             running: BTreeMap::new(),
             ended: NumberSet::default(),
-            replies: BTreeMap::new(),
+            replies: Replies::default(),
         }
     }
 
-    pub(super) fn look_up(&self, number: u64) -> Known {
+    /// What is known of a number, for a caller who takes the reply that is kept.
+    pub(super) fn look_up(&mut self, number: u64) -> Known {
         if let Some(running) = self.running.get(&number) {
             Known::Running(running.clone())
-        } else if let Some(kept) = self.replies.get(&number) {
-            Known::Kept(kept.reply.clone())
+        } else if let Some(reply) = self.replies.fetch(number) {
+            Known::Kept(reply)
         } else if number < self.lowest || self.ended.contains(number) {
             Known::Gone
         } else {
@@ -84,8 +74,7 @@ impl Client {
         }
         self.lowest = lowest;
         self.ended.remove_below(lowest);
-        let wanted = self.replies.split_off(&lowest);
-        Dropped::of(std::mem::replace(&mut self.replies, wanted))
+        self.replies.remove_below(lowest)
     }
 
     pub(super) fn begin(&mut self, number: u64) -> Rc<Running> {
@@ -104,26 +93,20 @@ impl Client {
         keep
     }
 
-    pub(super) fn keep(&mut self, number: u64, reply: Reply, bytes: usize) {
-        self.replies.insert(number, Kept { reply, bytes });
+    /// Keeps a reply, and says what is let go for it when there are more than `most`;
+    /// `handed_out` says whether a caller was there for it.
+    pub(super) fn keep(&mut self, number: u64, reply: Reply, bytes: usize, handed_out: bool, most: usize) -> Dropped {
+        self.replies.insert(number, reply, bytes, handed_out);
+        self.replies.shrink_to(most)
     }
 
     /// Lets a reply go; the number stays known as one that has run.
     pub(super) fn drop_reply(&mut self, number: u64) -> Dropped {
-        self.replies.remove(&number).map(|kept| Dropped { replies: 1, bytes: kept.bytes }).unwrap_or_default()
-    }
-
-    /// Lets the reply with the lowest number go.
-    pub(super) fn drop_lowest_reply(&mut self) -> Dropped {
-        self.replies.pop_first().map(|(_, kept)| Dropped { replies: 1, bytes: kept.bytes }).unwrap_or_default()
+        self.replies.remove(number)
     }
 
     pub(super) fn has_reply(&self, number: u64) -> bool {
-        self.replies.contains_key(&number)
-    }
-
-    pub(super) fn replies(&self) -> usize {
-        self.replies.len()
+        self.replies.contains(number)
     }
 
     pub(super) fn stretches(&self) -> usize {
@@ -136,12 +119,6 @@ impl Client {
 
     /// All that it keeps, for when it is forgotten.
     pub(super) fn into_dropped(self) -> Dropped {
-        Dropped::of(self.replies)
-    }
-}
-
-impl Dropped {
-    fn of(replies: BTreeMap<u64, Kept>) -> Dropped {
-        Dropped { replies: replies.len(), bytes: replies.values().map(|kept| kept.bytes).sum() }
+        self.replies.into_dropped()
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct ReplyLimits {
     /// Clients whose ids are known. The next one is refused with `BUSY` until one has been idle for `age`. 16,384.
     pub clients: usize,
-    /// Replies of one client that are kept; beyond, the one with its lowest number goes. 1024.
+    /// Replies of one client that are kept; beyond, the one that ended longest ago goes: of those that a caller was there
+    /// for, and of the others once these are more than half. 1024.
     pub replies_per_client: usize,
     /// Replies of all clients in bytes; beyond, the oldest go. 64 MiB.
     pub bytes: usize,

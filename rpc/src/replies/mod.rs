@@ -30,6 +30,19 @@
 //! A failure that says the method did not run ([`Failure::is_refusal`](crate::Failure::is_refusal)) is passed on and not
 //! kept, and the number may then run.
 //!
+//! # Which replies go
+//!
+//! Those below the lowest number that the client still wants, at once; and all after [`ReplyLimits::age`].
+//! Of a client with more than [`ReplyLimits::replies_per_client`], the one whose method ended longest ago of those that
+//! a caller was there for; a reply for which none was there is still to be fetched, and is spared
+//! while such ones are no more than half of all: beyond, the one of them that ended longest ago goes.
+//! How low its number is does not count: a call in several attempts, beside which a thousand others are made,
+//! has the lowest, and is the one whose reply is still wanted.
+//! Of all clients with more than [`ReplyLimits::bytes`], the one that ended longest ago.
+//! A number whose reply has gone stays known as one that has run: rows of such numbers take two words each,
+//! and gaps between them are numbers that run or were not seen, bounded by [`ReplyLimits::running`] and
+//! [`ReplyLimits::stretches_per_client`].
+//!
 //! # Where it stands
 //!
 //! One [`AtMostOnce`] serves all connections of a server, so that a caller may come again on another one:
@@ -50,6 +63,7 @@ mod at_most_once;
 mod limits;
 mod store;
 mod client;
+mod kept;
 mod running;
 mod number_set;
 mod opening;

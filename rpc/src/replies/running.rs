@@ -28,6 +28,11 @@ impl Running {
         }
     }
 
+    /// Whether a caller is there for the reply.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Hands out the reply; the first counts.
     pub(super) fn end(&self, reply: Reply) {
         // A second one would be that of a guard that was not needed.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use grapeshot_core::now;
 
-use super::client::{Client, Dropped, Known, Reply};
+use super::client::{Client, Known, Reply};
+use super::kept::Dropped;
 use super::limits::{ReplyCounts, ReplyLimits};
 use super::running::Running;
 use crate::caller::Sequence;
@@ -115,8 +116,9 @@ impl Store {
         Admission::Answer(Err(failure))
     }
 
-    /// Takes the end of a number that ran, and keeps its reply unless it says that it did not run.
-    pub(super) fn end(&mut self, sequence: Sequence, reply: &Reply) {
+    /// Takes the end of a number that ran, and keeps its reply unless it says that it did not run;
+    /// `handed_out` says whether a caller waits for it.
+    pub(super) fn end(&mut self, sequence: Sequence, reply: &Reply, handed_out: bool) {
         self.counts.running -= 1;
         // A client is not forgotten while it has something running.
         let Some(client) = self.clients.get_mut(&sequence.client) else { return };
@@ -125,14 +127,11 @@ impl Store {
         if !client.end(sequence.number, has_run) || bytes > self.limits.reply_bytes {
             return;
         }
-        client.keep(sequence.number, reply.clone(), bytes);
+        let most = self.limits.replies_per_client;
+        let dropped = client.keep(sequence.number, reply.clone(), bytes, handed_out, most);
         self.order.push_back((sequence.client, sequence.number, now()));
         self.counts.replies += 1;
         self.counts.bytes += bytes;
-        let dropped = match client.replies() > self.limits.replies_per_client {
-            true => client.drop_lowest_reply(),
-            false => Dropped::default(),
-        };
         self.forget(dropped);
         while self.counts.bytes > self.limits.bytes && self.drop_oldest() {}
         self.tidy();

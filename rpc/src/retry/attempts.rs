@@ -6,20 +6,21 @@
 //!          └───── wait ◄── time, attempts and budget left? ◄────────┘ repeat
 //! ```
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use grapeshot_core::{current_deadline, now, sleep};
+use grapeshot_core::{current_deadline, read_clock, sleep};
 
 use super::numbers::Number;
 use super::retrying::Retrying;
 use super::verdict::{Verdict, verdict};
 use crate::caller::{CallOptions, Caller, Repeat, Request};
-use crate::error::{CallError, CallErrorKind, Outcome};
+use crate::error::{CallError, CallErrorKind, Failure, Outcome};
+use crate::own_limit::OwnLimit;
 
 pub(super) struct Attempts<'a, C> {
     retrying: &'a Retrying<C>,
     request: &'a Request<'a>,
-    deadline: Option<Instant>,
+    own: OwnLimit,
     numbering: Numbering,
     made: u32,
     /// The first failure after which nobody knows whether the call has run.
@@ -44,8 +45,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// Attempts at what can have no number: a notification has no answer to keep, and a stream is no answer.
     pub(super) fn without_number(retrying: &'a Retrying<C>, request: &'a Request<'a>) -> Attempts<'a, C> {
         retrying.count(|counts| counts.calls += 1);
-        let deadline = retrying.limit(request).and_then(|limit| now().checked_add(limit));
-        Attempts { retrying, request, deadline, numbering: Numbering::Without, made: 0, in_doubt: None }
+        let own = OwnLimit::of(retrying.limit(request));
+        Attempts { retrying, request, own, numbering: Numbering::Without, made: 0, in_doubt: None }
+    }
+
+    /// The limit of the call with all its attempts.
+    pub(super) fn own_limit(&self) -> OwnLimit {
+        self.own
     }
 
     pub(super) fn run<T>(mut self, attempt: impl Fn(&C, &Request<'_>) -> Result<T, CallError>) -> Result<T, CallError> {
@@ -61,7 +67,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 self.retrying.budget.earn();
             }
             if let Some(error) = self.prepare_next(error) {
-                if error.kind() != CallErrorKind::Failed {
+                if !is_answer(&error) {
                     self.retrying.count(|counts| counts.failed += 1);
                 }
                 return Err(error);
@@ -95,8 +101,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// How long the next attempt may take.
     fn limit(&self) -> Option<Duration> {
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now()));
-        [left, self.retrying.options.attempt_timeout].into_iter().flatten().min()
+        [self.own.left(), self.retrying.options.attempt_timeout].into_iter().flatten().min()
     }
 
     /// Waits until the call may be made again, or says why it has failed.
@@ -142,10 +147,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// A wait that ends before the call does, and before a limit around it: half of what is left, if the one drawn is longer.
     /// None when too little is left: the error says more now than the passing of the limit would.
     fn fit(&self, drawn: Duration) -> Option<Duration> {
-        let Some(deadline) = [self.deadline, current_deadline()].into_iter().flatten().min() else {
+        let Some(deadline) = [self.own.deadline(), current_deadline()].into_iter().flatten().min() else {
             return Some(drawn);
         };
-        let left = deadline.saturating_duration_since(now());
+        let left = deadline.saturating_duration_since(read_clock());
         if drawn < left {
             return Some(drawn);
         }
@@ -158,11 +163,12 @@ impl<'a, C: Caller> Attempts<'a, C> {
             Some(in_doubt) if last.outcome() == Outcome::NotRun => in_doubt,
             _ => last,
         };
-        let is_over = self.deadline.is_some_and(|deadline| now() >= deadline);
-        match (error, self.retrying.limit(self.request)) {
-            // What has passed is the limit of the call, of which the last attempt had a part.
-            (CallError::TimedOut { sent, .. }, Some(limit)) if is_over => CallError::TimedOut { limit, sent },
-            (error, _) => error,
-        }
+        self.own.amend(error)
     }
+}
+
+/// Whether the method said this, and not somebody around it.
+fn is_answer(error: &CallError) -> bool {
+    error.kind() == CallErrorKind::Failed
+        && !matches!(error, CallError::Failed(failure) if failure.code == Failure::REPLY_GONE)
 }

@@ -39,6 +39,7 @@ pub struct RetryCounts {
     /// Calls that might have been repeated, had the budget allowed it.
     pub out_of_budget: u64,
     /// Calls that ended without an answer of the method's. A service's own error is an answer
-    /// ([`CallErrorKind::Failed`](crate::CallErrorKind::Failed)).
+    /// ([`CallErrorKind::Failed`](crate::CallErrorKind::Failed)), and of these only
+    /// [`REPLY_GONE`](crate::Failure::REPLY_GONE) is none.
     pub failed: u64,
 }
