@@ -52,7 +52,7 @@
 /// - `crate = grapeshot_rpc`: where this crate is found. Without it the code refers to `::grapeshot::rpc`, the crate
 ///   that most programs depend on.
 /// - `name = "calc"`: the methods are called `calc.add` and so on. Without it they have their bare names, which are
-///   easier to type for plain peers.
+///   easier to type for plain peers. One that gets a name later keeps its former ones by `full_alias`.
 ///
 /// # Arguments of `#[rpc]`, above a method
 ///
@@ -61,7 +61,8 @@
 /// - `sequenced`: such a call may be made again as well, under a number by which the callee runs it once at most
 ///   ([`Repeat::Sequenced`](crate::Repeat::Sequenced)). Without either it is never made again, whatever the client's
 ///   options say.
-/// - `notification`: nobody waits for an answer, and there is none.
+/// - `notification`: nobody waits for an answer, and there is none, nor word of one that was refused
+///   ([`CallerExt::notify`](crate::CallerExt::notify)).
 /// - `name = "nvim_command"`: its name on the wire, where the trait's is another one.
 /// - `alias = "sum"`: a former name, to which it still answers; there may be several. The service's `name` stands before it
 ///   as it does before the method's own: under `name = "calc"` it is `calc.sum`.
