@@ -7,6 +7,11 @@ use crate::value::Encoded;
 
 /// What a caller in front of others keeps for a call while it is under way. Dropped before the end, the call was cut off.
 pub(crate) trait Companion {
+    /// What the end is to say instead, when it is an error.
+    fn amend(&self, error: CallError) -> CallError {
+        error
+    }
+
     /// The call has come to its end, and this is it.
     fn finish(self, result: &Result<Encoded, CallError>);
 }
@@ -46,7 +51,7 @@ impl<C: Companion> OpenCall for Accompanied<C> {
 
     fn finish(self: Box<Self>) -> Result<Encoded, CallError> {
         let Accompanied { call, companion } = *self;
-        let result = call.finish();
+        let result = call.finish().map_err(|error| companion.amend(error));
         companion.finish(&result);
         result
     }

@@ -44,10 +44,15 @@
 //!
 //! | for | see |
 //! |---|---|
+//! | telling without an answer | [`CallerExt::notify`], `#[rpc(notification)]` in [`service`](macro@service) |
 //! | what became of a failed call | [`CallError`], [`CallError::kind`], [`CallError::outcome`], [`Failure`] and its codes |
 //! | time limits of a call, and cancelling it | [`CallOptions::timeout`], [`grapeshot_core::with_timeout`]; the method: [`Context::deadline`] |
 //! | limits on bytes, depth, calls, time | [`Limits`] |
 //! | calling the caller back, or a client that has just come | [`Context::caller`], [`ClientBuilder::service`], [`Server::on_connect`] |
+//! | listing a peer's methods | [`CallerExt::methods`], [`MethodInfo`] |
+//! | a service in several versions | `since`, `alias` and `Option`s at the end in [`service`](macro@service) |
+//! | plain MessagePack-RPC alone | [`Extensions::Off`] |
+//! | signs of life of a silent peer | [`Limits::heartbeat`] |
 //! | ending a server without losing a call | [`ServerHandle::drain`] |
 //! | items beside a call | [`stream`] |
 //! | what travels with a call | [`CallOptions::metadata`], [`Context::metadata`] |
@@ -55,6 +60,9 @@
 //! | repeating calls that failed | [`retry`] |
 //! | calls that run once, however often they are made | [`replies`] |
 //! | connections that come back, several of them, several servers | [`reconnect`], [`pool`], [`balance`] |
+//! | servers out of DNS SRV records | [`balance::ServiceRecords`] |
+//! | asking a second server when the first is slow | [`balance::HedgeOptions`] |
+//! | no calls to a server that fails | [`balance::BreakerOptions`] |
 //! | who the peer is: address, certificate, process, key | [`Context::peer`], [`Identity`]; proof of a shared key: `auth` |
 //! | who may call what | [`Server::authorize`] for all of a server, [`middleware::Authorize`] by method |
 //! | logs, metrics, traces, limits by method | [`Server::log`] for a line a call, [`middleware`] for the rest |
@@ -78,6 +86,8 @@
 //! `[code, message, data]`, as Neovim reads it.
 //! A side that knows more begins with the request `$/hello`, whose parameter names what it knows; the other answers alike.
 //! Methods that begin with `$/` are the protocol's own: `$/methods` lists the service's.
+//! A peer that ends its side of the stream is gone and waits for no answers, even where it still reads
+//! ([`CloseReason::PeerEnded`]).
 //!
 //! | agreed on | then there is |
 //! |---|---|
@@ -102,6 +112,7 @@
 #![forbid(unsafe_code)]
 
 mod accompanied;
+mod own_limit;
 mod caller;
 mod service;
 mod error;

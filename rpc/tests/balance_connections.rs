@@ -15,7 +15,8 @@ use grapeshot_rpc::reconnect::Reconnecting;
 use grapeshot_rpc::replies::AtMostOnce;
 use grapeshot_rpc::retry::Retrying;
 use grapeshot_rpc::{
-    CallError, CallOptions, Caller, CallerExt, Client, Connection, Failure, Outcome, Repeat, Router, Service,
+    CallError, CallOptions, Caller, CallerExt, Client, Connection, Encoded, Failure, Outcome, Repeat, Request, Router,
+    Service,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ struct Network {
     connections: Rc<RefCell<Vec<(String, Connection)>>>,
     opened: Rc<Cell<usize>>,
     notes: Rc<Notes>,
+    /// Whether what servers say comes a second or two later.
+    is_far: Rc<Cell<bool>>,
 }
 
 impl Network {
@@ -59,7 +62,9 @@ impl Network {
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, format!("{address} refused"));
         let service = self.servers.borrow().get(address).cloned().ok_or_else(refused)?;
         self.opened.set(self.opened.get() + 1);
-        let (near, far) = memory::pair();
+        let late =
+            if self.is_far.get() { memory::Faults::new().delays(SECOND..2 * SECOND) } else { memory::Faults::new() };
+        let (near, far) = memory::Builder::new().to_near(late).pair();
         let server = Connection::over(far).service(service).accept()?;
         self.connections.borrow_mut().push((address.to_owned(), server));
         Client::over(near)
@@ -146,6 +151,32 @@ fn calls_that_certainly_did_not_run_go_on_to_another_endpoint() {
         sleep(60 * SECOND);
         (100..130).for_each(|number| drop(work(&client, number, Repeat::Never).unwrap()));
         assert_eq!(of_b(&network), 11);
+    });
+}
+
+#[test]
+fn what_was_opened_after_a_wait_tells_of_its_own_limit_when_that_has_passed() {
+    test::run(|| {
+        let network = Network::default();
+        network.start("b", 100 * SECOND);
+        network.is_far.set(true);
+        let client = client(&network, &["a", "b"], round_robin());
+        let began = now();
+        let options = CallOptions { timeout: Some(5 * SECOND), ..CallOptions::default() };
+        let params = Encoded::of(&(1,)).unwrap();
+        let open = || {
+            let request = Request { method: "work", params: params.as_bytes(), options: &options };
+            client.open(&request).unwrap()
+        };
+        let call = open();
+        assert!(now() > began, "it was refused at the first endpoint, and waited before it went to the other");
+        let error = call.finish().unwrap_err();
+        assert!(matches!(error, CallError::TimedOut { limit, sent: true } if limit == 5 * SECOND), "{error}");
+        assert_eq!(now() - began, 5 * SECOND);
+        let call = open();
+        network.kill("b");
+        let error = call.finish().unwrap_err();
+        assert!(matches!(error, CallError::OutcomeUnknown { .. }), "{error}");
     });
 }
 

@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-use grapeshot_core::now;
+use std::time::Duration;
 
 use super::breaker::BreakerOptions;
 use super::endpoint::{Endpoint, EndpointSource};
@@ -15,8 +13,9 @@ use super::policy::Policy;
 use super::refresh::Refresher;
 use super::state::EndpointState;
 use crate::accompanied::{Accompanied, Companion};
-use crate::caller::{CallOptions, Caller, OpenCall, Request};
+use crate::caller::{Caller, OpenCall, Request};
 use crate::error::{CallError, Failure};
+use crate::own_limit::OwnLimit;
 use crate::value::Encoded;
 
 /// How a [`Balancer`] goes about it.
@@ -150,10 +149,10 @@ impl<C: Caller + 'static> Balancer<C> {
     }
 
     /// Waits for endpoints if none are known yet, and chooses one.
-    fn begin(&self, deadline: Deadline) -> Result<Attempt<C>, CallError> {
+    fn begin(&self, limit: Option<Duration>) -> Result<Attempt<C>, CallError> {
         if self.refresher.is_due() {
             let find_timeout = self.members.options.find_timeout;
-            self.refresher.wait_for_first(deadline.limit.map_or(find_timeout, |limit| limit.min(find_timeout)))?;
+            self.refresher.wait_for_first(limit.map_or(find_timeout, |limit| limit.min(find_timeout)))?;
         }
         let chosen = self.members.choose().ok_or_else(|| self.nobody())?;
         Ok(Attempt::begin(&self.members, chosen))
@@ -198,18 +197,18 @@ fn is_unreachable(error: &CallError) -> bool {
 
 impl<C: Caller + 'static> Caller for Balancer<C> {
     fn exchange(&self, request: &Request<'_>) -> Result<Encoded, CallError> {
-        let deadline = Deadline::of(request.options);
-        let attempt = self.begin(deadline)?;
-        deadline.within(request, |request| match &self.hedging {
-            Some(hedging) if Hedging::allows(request) => self.exchange_hedged(hedging, attempt, request),
+        let own = OwnLimit::of(request.options.timeout);
+        let attempt = self.begin(request.options.timeout)?;
+        own.within(request, |request| match &self.hedging {
+            Some(hedging) if Hedging::allows(request) => self.exchange_hedged(hedging, attempt, own, request),
             _ => self.exchange_at(attempt, request),
         })
     }
 
     fn tell(&self, request: &Request<'_>) -> Result<(), CallError> {
-        let deadline = Deadline::of(request.options);
-        let attempt = self.begin(deadline)?;
-        deadline.within(request, |request| match attempt.member.caller.tell(request) {
+        let own = OwnLimit::of(request.options.timeout);
+        let attempt = self.begin(request.options.timeout)?;
+        own.within(request, |request| match attempt.member.caller.tell(request) {
             // That it was handed to a connection tells nothing of the endpoint.
             Ok(()) => {
                 attempt.end_untold();
@@ -220,10 +219,10 @@ impl<C: Caller + 'static> Caller for Balancer<C> {
     }
 
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
-        let deadline = Deadline::of(request.options);
-        let attempt = self.begin(deadline)?;
-        deadline.within(request, |request| match attempt.member.caller.open(request) {
-            Ok(call) => Ok(Accompanied::boxed(call, attempt)),
+        let own = OwnLimit::of(request.options.timeout);
+        let attempt = self.begin(request.options.timeout)?;
+        own.within(request, |request| match attempt.member.caller.open(request) {
+            Ok(call) => Ok(Accompanied::boxed(own.accompany(call), attempt)),
             Err(error) => self.end(attempt, Err(error)),
         })
     }
@@ -232,39 +231,6 @@ impl<C: Caller + 'static> Caller for Balancer<C> {
 impl<C: Caller + 'static> fmt::Debug for Balancer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.endpoints().iter().map(ToString::to_string)).finish()
-    }
-}
-
-/// The time limit that a call itself has, of which waiting for endpoints takes its part.
-#[derive(Clone, Copy)]
-struct Deadline {
-    limit: Option<Duration>,
-    began: Instant,
-    at: Option<Instant>,
-}
-
-impl Deadline {
-    fn of(options: &CallOptions) -> Deadline {
-        let began = now();
-        Deadline { limit: options.timeout, began, at: options.timeout.map(|limit| began + limit) }
-    }
-
-    /// Makes the call with what is left.
-    fn within<T>(
-        self,
-        request: &Request<'_>,
-        call: impl FnOnce(&Request<'_>) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        let (Some(limit), Some(at)) = (self.limit, self.at) else { return call(request) };
-        if now() == self.began {
-            return call(request);
-        }
-        let left = at.saturating_duration_since(now());
-        let options = CallOptions { timeout: Some(left), ..request.options.clone() };
-        call(&Request { options: &options, ..*request }).map_err(|error| match error {
-            CallError::TimedOut { sent, .. } => CallError::TimedOut { limit, sent },
-            error => error,
-        })
     }
 }
 

@@ -29,6 +29,9 @@ use grapeshot_core::random_u64;
 use super::window::Window;
 use crate::error::{CallError, Failure};
 
+/// How long an opening lasts whose end is too far away for the clock: a hundred years.
+const FAR: Duration = Duration::from_secs(86_400 * 365 * 100);
+
 /// When a breaker opens, and for how long.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -282,7 +285,8 @@ impl Breaker {
         self.openings.set(self.openings.get().saturating_add(1));
         let time = self.options.open_time.saturating_mul(1 << doublings).min(self.options.max_open_time);
         let jitter = time.mul_f64(0.1 * (random_u64() >> 11) as f64 / (1u64 << 53) as f64);
-        self.enter(State::Open { until: now + time + jitter });
+        let until = now.checked_add(time.saturating_add(jitter));
+        self.enter(State::Open { until: until.unwrap_or_else(|| now + FAR) });
     }
 
     fn enter(&self, state: State) {

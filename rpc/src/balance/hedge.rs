@@ -20,13 +20,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{Builder, Reason, Scope, Unparked, WaitQueue, current_deadline, now, scope};
+use grapeshot_core::{Builder, Reason, Scope, Unparked, WaitQueue, current_deadline, now, read_clock, scope};
 
 use super::balancer::Balancer;
 use super::latency::Latencies;
 use super::members::Attempt;
 use crate::caller::{CallOptions, Caller, Repeat, Request};
 use crate::error::{CallError, Outcome};
+use crate::own_limit::OwnLimit;
 use crate::retry::{BudgetOptions, RetryBudget};
 use crate::value::Encoded;
 
@@ -140,12 +141,14 @@ impl<C: Caller + 'static> Balancer<C> {
         &self,
         hedging: &Hedging,
         first: Attempt<C>,
+        own: OwnLimit,
         request: &Request<'_>,
     ) -> Result<Encoded, CallError> {
-        let began = now();
-        let result = match hedging.delay(request.method) {
+        let began = read_clock();
+        // A delay that is too far away for the clock never ends.
+        let result = match hedging.delay(request.method).and_then(|delay| began.checked_add(delay)) {
             None => self.exchange_at(first, request),
-            Some(delay) => self.race(hedging, first, request, began + delay),
+            Some(delay_ends) => self.race(hedging, first, HedgedCall::new(own, request), delay_ends),
         };
         if result.is_ok() {
             hedging.note(request.method, now().saturating_duration_since(began));
@@ -157,10 +160,9 @@ impl<C: Caller + 'static> Balancer<C> {
         &self,
         hedging: &Hedging,
         first: Attempt<C>,
-        request: &Request<'_>,
+        call: HedgedCall<'_>,
         delay_ends: Instant,
     ) -> Result<Encoded, CallError> {
-        let call = HedgedCall { request, deadline: nearer_deadline(request.options), race: Race::default() };
         scope(|scope| {
             let first_member = first.member.clone();
             self.run(scope, &call, first)?;
@@ -191,10 +193,9 @@ impl<C: Caller + 'static> Balancer<C> {
         call: &'scope HedgedCall<'scope>,
         attempt: Attempt<C>,
     ) -> Result<(), CallError> {
-        let HedgedCall { request, deadline, race } = call;
+        let HedgedCall { request, race, .. } = call;
         let address = attempt.member.address.clone();
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-        let options = CallOptions { timeout, ..request.options.clone() };
+        let options = CallOptions { timeout: call.left(), ..request.options.clone() };
         let runner = move || race.end(address, self.exchange_at(attempt, &Request { options: &options, ..**request }));
         let started = scope.spawn_with(Builder::new().name("hedged RPC call"), runner);
         started.map(drop).map_err(|error| CallError::Refused { reason: error.to_string() })
@@ -204,14 +205,22 @@ impl<C: Caller + 'static> Balancer<C> {
 /// A call of which there may be two attempts.
 struct HedgedCall<'a> {
     request: &'a Request<'a>,
-    deadline: Option<Instant>,
+    own: OwnLimit,
+    /// When the limits around it pass, which a child of its coroutine does not see.
+    around: Option<Instant>,
     race: Race,
 }
 
-/// When a call must end, by its own limit and those around it, which a child of its coroutine does not see.
-fn nearer_deadline(options: &CallOptions) -> Option<Instant> {
-    let own = options.timeout.map(|timeout| now() + timeout);
-    [own, current_deadline()].into_iter().flatten().min()
+impl<'a> HedgedCall<'a> {
+    fn new(own: OwnLimit, request: &'a Request<'a>) -> HedgedCall<'a> {
+        HedgedCall { request, own, around: current_deadline(), race: Race::default() }
+    }
+
+    /// What an attempt may take.
+    fn left(&self) -> Option<Duration> {
+        let around = self.around.map(|deadline| deadline.saturating_duration_since(now()));
+        [self.own.left(), around].into_iter().flatten().min()
+    }
 }
 
 /// The attempts that have ended.

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use grapeshot_core::{current_deadline, now};
+use grapeshot_core::{current_deadline, now, read_clock};
 
 use super::balancer::BalancerOptions;
 use super::breaker::{Breaker, BreakerState, Pass, Verdict};
@@ -182,7 +182,8 @@ pub(crate) struct Attempt<C> {
 
 impl<C> Attempt<C> {
     pub(crate) fn begin(members: &Rc<Members<C>>, member: Rc<Member<C>>) -> Attempt<C> {
-        let began = now();
+        // Read anew: what its caller computed before is no part of its latency.
+        let began = read_clock();
         member.calls.set(member.calls.get() + 1);
         member.load.in_flight.set(member.load.in_flight.get() + 1);
         let pass = member.breaker.try_pass(began);

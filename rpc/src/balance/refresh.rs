@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grapeshot_core::{Builder, Group, Reason, Unparked, WaitQueue, now, sleep_until, with_timeout};
+use grapeshot_core::{Builder, Group, Reason, Unparked, WaitQueue, now, read_clock, sleep_until, with_timeout};
 
 use super::endpoint::{Endpoint, EndpointSource};
 use super::error;
@@ -99,14 +99,14 @@ impl<C: 'static> Refresher<C> {
     /// Waits until endpoints were found once. When the last question has failed, and the next one is not due yet,
     /// it says so at once.
     pub(crate) fn wait_for_first(&self, limit: Duration) -> Result<(), CallError> {
-        let deadline = now() + limit;
+        let deadline = read_clock().checked_add(limit);
         self.start()?;
         while self.work.stage.get() == Stage::First {
             if !self.work.is_asking.get() {
                 self.ask_soon();
                 return Err(error::none_found(self.last_error()));
             }
-            match self.work.asked.wait_until(FINDING, Some(deadline)) {
+            match self.work.asked.wait_until(FINDING, deadline) {
                 Unparked::Woken => {}
                 Unparked::TimedOut => return Err(CallError::TimedOut { limit, sent: false }),
                 Unparked::Refused => {

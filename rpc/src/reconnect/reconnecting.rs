@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grapeshot_core::channel::WatchReceiver;
-use grapeshot_core::{Builder, Group, Reason, Unparked, now};
+use grapeshot_core::{Builder, Group, Reason, Unparked, now, read_clock};
 
 use super::dialing::Dialing;
 use super::link::{Found, Link, LinkState};
 use super::options::{ReconnectOptions, WhenDown};
-use crate::caller::{CallOptions, Caller, OpenCall, Request};
+use crate::caller::{Caller, OpenCall, Request};
 use crate::connect::{Connect, Connected};
 use crate::error::{CallError, Outcome};
+use crate::own_limit::OwnLimit;
 use crate::value::Encoded;
 
 const CONNECTION: Reason = Reason::Other("a connection to call through");
@@ -97,7 +98,7 @@ impl<K: Connect + 'static> Reconnecting<K> {
 
     /// A connection, which is waited for if need be.
     fn connection(&self, limit: Option<Duration>) -> Result<Rc<K::Caller>, CallError> {
-        let began = now();
+        let mut began = None;
         let mut has_waited = false;
         loop {
             let down = match self.link.look() {
@@ -114,7 +115,7 @@ impl<K: Connect + 'static> Reconnecting<K> {
                 (_, WhenDown::WaitAtMost(most)) => Some(limit.map_or(most, |limit| limit.min(most))),
             };
             self.dial()?;
-            self.wait_for_change(began, limit)?;
+            self.wait_for_change(*began.get_or_insert_with(read_clock), limit)?;
             has_waited = true;
         }
     }
@@ -152,17 +153,12 @@ impl<K: Connect + 'static> Reconnecting<K> {
         request: &Request<'_>,
         call: impl FnOnce(&Rc<K::Caller>, &Request<'_>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let began = now();
+        let own = OwnLimit::of(request.options.timeout);
         let caller = self.connection(request.options.timeout)?;
-        let waited = now().saturating_duration_since(began);
-        match request.options.timeout {
-            Some(limit) if waited >= limit => Err(CallError::TimedOut { limit, sent: false }),
-            Some(limit) if !waited.is_zero() => {
-                let options = CallOptions { timeout: Some(limit - waited), ..request.options.clone() };
-                call(&caller, &Request { options: &options, ..*request })
-            }
+        own.within(request, |request| match request.options.timeout {
+            Some(Duration::ZERO) => Err(CallError::TimedOut { limit: Duration::ZERO, sent: false }),
             _ => call(&caller, request),
-        }
+        })
     }
 }
 
@@ -182,7 +178,8 @@ impl<K: Connect + 'static> Caller for Reconnecting<K> {
     }
 
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
-        self.through(request, |caller, request| caller.open(request))
+        let own = OwnLimit::of(request.options.timeout);
+        self.through(request, |caller, request| caller.open(request)).map(|call| own.accompany(call))
     }
 }
 

@@ -20,6 +20,7 @@ use grapeshot_core::sync::Mutex;
 
 use crate::caller::{CallOptions, Caller, Request, Sequence};
 use crate::error::{CallError, Failure};
+use crate::own_limit::OwnLimit;
 use crate::replies::{BEGIN, PROBE, read_client_id};
 
 /// How long a server without numbers is not asked again: it may have been replaced by one that has them.
@@ -69,8 +70,8 @@ impl Numbers {
         caller: &C,
         limit: Option<Duration>,
     ) -> Result<Option<Number>, CallError> {
-        let began = now();
-        let Ok(mut known) = self.known.lock_until(began + limit.unwrap_or(FAR)) else {
+        let own = OwnLimit::of(limit);
+        let Ok(mut known) = self.known.lock_until(own.deadline().unwrap_or_else(|| now() + FAR)) else {
             return Err(CallError::TimedOut { limit: limit.unwrap_or(FAR), sent: false });
         };
         match &*known {
@@ -78,8 +79,7 @@ impl Numbers {
             Known::NoNumbers { until } if now() < *until => return Ok(None),
             Known::Nothing | Known::NoNumbers { .. } => {}
         }
-        let left = limit.map(|limit| limit.saturating_sub(now() - began));
-        match begin(caller, left)? {
+        match begin(caller, own.left())? {
             Some(id) => {
                 let client = Rc::new(Client { id, last: Cell::new(0), in_use: RefCell::default() });
                 *known = Known::Client(client.clone());

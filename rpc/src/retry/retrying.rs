@@ -129,7 +129,9 @@ impl<C: Caller> Caller for Retrying<C> {
     }
 
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn OpenCall>, CallError> {
-        Attempts::without_number(self, request).run(|caller, request| caller.open(request))
+        let attempts = Attempts::without_number(self, request);
+        let own = attempts.own_limit();
+        attempts.run(|caller, request| caller.open(request)).map(|call| own.accompany(call))
     }
 }
 
