@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use grapeshot::{Runtime, now, spawn};
 use grapeshot_dns::proto::{CacheLimits, Name, Query, QueryOptions, RecordType};
 use grapeshot_dns::transport::{Transport, Udp};
-use grapeshot_dns::{Config, NameServer, Resolver, ResolverBuilder};
+use grapeshot_dns::{Config, NameServer, ResolverBuilder};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
