@@ -76,6 +76,8 @@ where
 pub struct Builder {
     name: Option<Rc<str>>,
     stack_size: Option<usize>,
+    /// It begins in no span, whatever its spawner is in.
+    spanless: bool,
     pub(crate) family: Option<FamilyRef>,
 }
 
@@ -106,6 +108,15 @@ impl Builder {
     /// The default is the runtime's, 256 KiB unless set.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Has it begin in no `tracing` span, although its spawner may be in one: for a coroutine that works for others as well,
+    /// and would keep the span of whoever happened to need it first.
+    ///
+    /// It makes no difference without the feature `tracing`.
+    pub fn spanless(mut self) -> Builder {
+        self.spanless = true;
         self
     }
 
@@ -161,6 +172,8 @@ impl Builder {
     where
         B: Body + 'static,
     {
+        #[cfg(feature = "tracing")]
+        let spanless = self.spanless;
         // A body that is refused is dropped out here, where its destructors may wait.
         let mut body = Some(body);
         let made = scheduler::with(|scheduler| {
@@ -183,7 +196,9 @@ impl Builder {
         });
         let made = made.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::Unsupported, NotInRuntime)));
         #[cfg(feature = "tracing")]
-        if let Ok(record) = &made {
+        if let Ok(record) = &made
+            && !spanless
+        {
             record.spans.inherit();
         }
         made

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grapeshot_core::test::{self, Test};
-use grapeshot_core::{CoroutineSpans, sleep, spawn, with_timeout, yield_now};
+use grapeshot_core::{Builder, CoroutineSpans, sleep, spawn, with_timeout, yield_now};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Span, Subscriber, info, info_span};
 use tracing_subscriber::layer::{Context, Layer};
@@ -134,6 +134,19 @@ fn without_inheritance_a_child_begins_outside_any_span() {
         info!("parent");
     });
     assert_eq!(lines, [": child", "request: parent", "end of request"]);
+}
+
+#[test]
+fn a_child_that_works_for_others_too_begins_outside_any_span_and_keeps_none_open() {
+    let lines = tree_of(CoroutineSpans::new(), || {
+        let child = {
+            let _span = info_span!("request").entered();
+            Builder::new().spanless().spawn(|| info!("child")).unwrap()
+        };
+        info!("parent");
+        child.join().unwrap();
+    });
+    assert_eq!(lines, ["end of request", ": parent", ": child"]);
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl<C: Caller + 'static> Balancer<C> {
         let address = attempt.member.address.clone();
         let options = CallOptions { timeout: call.left(), ..request.options.clone() };
         let runner = move || race.end(address, self.exchange_at(attempt, &Request { options: &options, ..**request }));
-        let started = scope.spawn_with(Builder::new().name("hedged RPC call"), runner);
+        let started = scope.spawn_with(Builder::new().name("rpc hedged call"), runner);
         started.map(drop).map_err(|error| CallError::Refused { reason: error.to_string() })
     }
 }

@@ -127,7 +127,7 @@ impl<C: 'static> Refresher<C> {
         }
         self.work.is_asking.set(true);
         let work = self.work.clone();
-        let builder = Builder::new().name("RPC endpoints");
+        let builder = Builder::new().spanless().name("rpc endpoints");
         let started = self.group.spawn(builder, move || Running(&work).0.run());
         started.map(drop).map_err(|error| {
             self.work.stage.set(before);

@@ -174,7 +174,7 @@ impl Setup {
     pub fn accept(self) -> io::Result<Connection> {
         let connection = self.begin();
         let shared = connection.shared().clone();
-        let builder = Builder::new().name(format!("rpc reader {}", shared.transport.peer()));
+        let builder = Builder::new().spanless().name(format!("rpc reader {}", shared.transport.peer()));
         shared.clone().crew.spawn(builder, move || reading::run(&shared))?;
         Ok(connection)
     }

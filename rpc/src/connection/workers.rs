@@ -56,7 +56,7 @@ impl Shared {
             return;
         }
         let shared = self.clone();
-        let builder = Builder::new().name("rpc call");
+        let builder = Builder::new().spanless().name("rpc call");
         if let Err(error) = self.workers.spawn(builder, move || shared.work()) {
             self.worker_comes.set(false);
             self.refuse_waiting(&Failure::new(Failure::BUSY, format!("no coroutine for the call: {error}")));

@@ -14,7 +14,7 @@ impl Shared {
     /// Spawns a writer, and says whether it could; a connection on which nothing can be written ends.
     pub(super) fn spawn_writer(self: &Rc<Shared>) -> bool {
         let shared = self.clone();
-        let builder = Builder::new().name(format!("rpc writer {}", self.identity()));
+        let builder = Builder::new().spanless().name(format!("rpc writer {}", self.identity()));
         match self.crew.spawn(builder, move || run(&shared)) {
             Ok(_) => true,
             Err(error) => {

@@ -25,7 +25,7 @@ impl Closer {
         }
         let (runs, connections) = (Running::begin(&self.runs), connections.clone());
         // Without a coroutine for it the next call tries again; until then idle connections stay.
-        let _ = self.group.spawn(Builder::new().name("RPC pool"), move || {
+        let _ = self.group.spawn(Builder::new().spanless().name("rpc pool"), move || {
             while let Some(expiry) = connections.next_expiry() {
                 sleep_until(expiry);
                 connections.close_idle();

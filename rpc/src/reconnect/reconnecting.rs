@@ -142,7 +142,7 @@ impl<K: Connect + 'static> Reconnecting<K> {
         }
         let dialing = Dialing::new(self.link.clone());
         self.group
-            .spawn(Builder::new().name("rpc connection"), move || dialing.run())
+            .spawn(Builder::new().spanless().name("rpc dialing"), move || dialing.run())
             .map(drop)
             .map_err(|error| CallError::Refused { reason: format!("no coroutine to connect with: {error}") })
     }
