@@ -8,8 +8,9 @@
 //!
 //! The first append wakes or spawns the writer, which goes to the tail of the run queue: whoever can run before it appends
 //! too, and all of it leaves in one write. Who appends something after which nothing is to be expected, the only call of
-//! its connection, writes at once what the transport takes, and spares itself the writer. A writer that has had nothing to write for a while ends: most connections of a
-//! server wait most of the time, and a stack takes more memory than all else that such a one needs.
+//! its connection, writes at once what the transport takes, and spares itself the writer.
+//! A writer that has had nothing to write for a while ends: most connections of a server wait most of the time, and a
+//! stack takes more memory than all else that such a one needs.
 //!
 //! # Invariants
 //!
