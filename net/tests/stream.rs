@@ -3,15 +3,56 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
-use grapeshot_core::{ClosedError, sleep, spawn, stats, test};
+use grapeshot_core::{ClosedError, sleep, spawn, stats, test, with_timeout};
 use grapeshot_net::{Ipv6Addr, NotNumeric, TcpListener, TcpStream};
 
 use self::support::*;
+
+#[test]
+fn what_is_written_at_once_waits_for_nobody() {
+    test::run(|| {
+        let (near, mut far) = pair();
+        let bytes = pattern(MIB);
+        // Nobody else had a turn in all this.
+        let others = Rc::new(Cell::new(0));
+        let counted = others.clone();
+        spawn(move || counted.set(1));
+        let mut sent = 0;
+        let error = loop {
+            match near.try_write(&bytes) {
+                Ok(written) => sent += written,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), others.get()), (ErrorKind::WouldBlock, 0));
+        assert!(sent > 0);
+        // Nor does it unwind where a wait would.
+        let cut = with_timeout(Duration::ZERO, || {
+            let error = near.try_write(&bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            sleep(SECOND);
+        });
+        assert!(cut.is_err());
+        let mut read = vec![0; sent];
+        far.read_exact(&mut read).unwrap();
+        // There is room again, as whoever waits for it finds as well.
+        (&near).write_all(b"more").unwrap();
+        assert_eq!(near.try_write(b"and more").unwrap(), 8);
+        let mut rest = [0; 12];
+        far.read_exact(&mut rest).unwrap();
+        assert_eq!(&rest, b"moreand more");
+        near.close();
+        let error = near.try_write(b"late").unwrap_err();
+        assert!(error.get_ref().is_some_and(|cause| cause.is::<ClosedError>()), "{error:?}");
+    });
+}
 
 /// SOK-1: everything is sent, however little the peer takes at a time.
 #[test]
